@@ -1,0 +1,58 @@
+/* pool.h - streams to one origin: idle ones kept, new ones dialled, a bounded queue in between.
+ *
+ * One pool for one origin on one loop. Who needs an exchange asks qp_pool_try_take() first (the warm path: no callback, no
+ * allocation) and else queues a waiter, which is served in order by whatever comes first: a stream given back or a finished dial.
+ * Idle streams are watched: a byte, an end or a fault on one removes it (queue poisoning, RFC 9112 section 9.2 and 9.3).
+ */
+#ifndef QP_ORIGIN_POOL_H
+#define QP_ORIGIN_POOL_H
+
+#include "base/list.h"
+#include "net/dial.h"
+#include "net/timer.h"
+#include "origin/exchange.h"
+
+struct qp_pool;
+
+struct qp_pool_opts {
+    struct qp_dialer_opts dial;
+    struct qp_parse_limits limits;   /* for responses */
+    uint32_t idle_ms;                /* an idle stream is closed after this; keep it below the origin's own limit */
+    uint32_t idle_streams;           /* at most this many are kept idle */
+    uint32_t streams;                /* at most this many in all */
+    uint32_t dials;                  /* at most this many dials at a time: no thundering reconnect */
+    uint32_t waiting;                /* queue length; above, QP_SELF_BUSY */
+};
+
+struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opts);
+/* Requires that no exchange is out. Waiters get QP_SELF_CANCELED. *pool becomes NULL. */
+void qp_pool_close(struct qp_pool **pool);
+
+/* Embedded by who waits. */
+struct qp_pool_waiter {
+    struct qp_list link;
+    struct qp_pool *pool;
+    /* exchange: ready, the callee's; or NULL with the reason and a short text. From the top of the loop, never from inside qp_pool_wait(). */
+    void (*done)(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result, const char *detail);
+};
+
+/* An idle stream's exchange (the most recently used), or NULL. */
+struct qp_exchange *qp_pool_try_take(struct qp_pool *pool);
+/* Queues. fresh: only a newly dialled stream will do (the retry after a dead reused one). QP_SELF_BUSY when the queue is full. The waiter has no deadline of its own:
+ * the owner cancels it. */
+QP_MUST_USE enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter, bool fresh);
+void qp_pool_cancel(struct qp_pool_waiter *waiter);
+
+struct qp_pool_counters {
+    uint64_t dials;
+    uint64_t dial_failures;
+    uint64_t taken_warm;
+    uint64_t evicted; /* died or spoke while idle */
+    uint32_t streams;
+    uint32_t idle;
+    uint32_t waiting;
+    struct qp_tls_counters tls;
+};
+struct qp_pool_counters qp_pool_counters(const struct qp_pool *pool);
+
+#endif
