@@ -18,6 +18,7 @@ struct qp_view;
 struct qp_token {
     const struct qp_secret *value; /* borrowed from the view: for use within this call only */
     uint64_t generation;           /* from 1; grows by one with every new token of the account */
+    uint64_t expires_at_ms;        /* on the loop's clock; 0: does not expire */
 };
 
 enum qp_need_outcome {
