@@ -64,3 +64,11 @@ qp_build_prerequisites() {
     fi
     qp_prerequisites "$@"
 }
+
+# For the tests: the second compiler with its sanitizers, the tools that read the source, the end-to-end suite's Python.
+qp_test_prerequisites() {
+    qp_build_prerequisites "clang:clang" "clang-format:clang-format" "clang-tidy:clang-tidy" \
+        "echo 'int main(void){return 0;}' | clang -fsanitize=address,undefined -x c - -o /dev/null:libclang-rt-dev" \
+        "llvm-symbolizer:llvm" "/usr/include/cmocka.h:libcmocka-dev" "python3:python3" "openssl:openssl" \
+        "setarch:util-linux" "flock:util-linux" "$@"
+}

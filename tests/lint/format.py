@@ -25,7 +25,7 @@ def check(root, build=None):
 GOOD = {"proxy/base/a.c": "int f(int a)\n{\n    return a;\n}\n"}
 BAD = [
     ("proxy/base/b.c:1", {"proxy/base/b.c": "int f(int a) { return  a; }\n"}),
-    ("tests/unit/b.c:3", {"tests/unit/b.c": "int f(int a)\n{\n  return a;\n}\n"}),
+    ("tests/unit/b.c:2", {"tests/unit/b.c": "int f(int a)\n{\n  return a;\n}\n"}),
     ("proxy/base/b.h:1", {"proxy/base/b.h": "char* f(void);\n"}),
 ]
 
