@@ -230,7 +230,8 @@ void qp_stream_close(struct qp_stream **slot, bool hard)
     if (!stream || stream->closing)
         return;
     qp_loop_check(qp_stream_loop(stream));
-    if (!hard && stream->tls && stream->fault == QP_OK)
+    /* Not after a cut: a close_notify would make it look like an end. */
+    if (!hard && stream->tls && qp_stream_pending_bytes(stream) == 0)
         qp_stream_tls_close_notify(stream);
     stream->closing = true;
     stream->events = NULL;

@@ -64,6 +64,8 @@ void qp_stream_update_reading(struct qp_stream *stream);
 void qp_stream_queue_raw(struct qp_stream *stream, struct qp_slice bytes);
 /* Tries to write raw pieces at once; gives how many bytes the socket took. */
 size_t qp_stream_try_raw(struct qp_stream *stream, const uv_buf_t *pieces, unsigned count);
+/* As qp_stream_flush(), and does not wait for blocks in flight. */
+void qp_stream_flush_all(struct qp_stream *stream);
 /* Gives the joining block back with what is in it. */
 void qp_stream_drop_output(struct qp_stream *stream);
 

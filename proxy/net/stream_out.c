@@ -245,6 +245,13 @@ void qp_stream_flush(struct qp_stream *stream)
         empty_join(stream);
 }
 
+void qp_stream_flush_all(struct qp_stream *stream)
+{
+    qp_stream_flush(stream);
+    if (stream->join && stream->fault == QP_OK && (!stream->tls || qp_stream_tls_is_ready(stream)))
+        empty_join(stream);
+}
+
 size_t qp_stream_pending_bytes(const struct qp_stream *stream)
 {
     size_t joined = stream->join ? stream->join->end - stream->join->start : 0;
