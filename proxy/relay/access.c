@@ -53,13 +53,15 @@ void qp_access_line(const struct qp_access *access, bool json, struct qp_buf *li
     word(line, json, (struct item){" \"", "\",\"method\":\""}, access->method);
     word(line, json, (struct item){" ", "\",\"path\":\""}, path);
     number(line, json, (struct item){"\" ", "\",\"status\":"}, access->status);
-    word(line, json, (struct item){" account=", ",\"account\":\""}, qp_slice_str(access->account ? access->account : "-"));
+    word(line, json, (struct item){" account=", ",\"account\":\""},
+         qp_slice_str(access->account ? access->account : "-"));
     number(line, json, (struct item){" in=", "\",\"in\":"}, access->received_bytes);
     number(line, json, (struct item){" out=", ",\"out\":"}, access->sent_bytes);
     number(line, json, (struct item){" us=", ",\"us\":"}, access->duration_us);
     number(line, json, (struct item){" attempts=", ",\"attempts\":"}, access->attempts);
     number(line, json, (struct item){" replays=", ",\"replays\":"}, access->replays);
     word(line, json, (struct item){" end=", ",\"end\":\""}, qp_slice(end, sizeof end));
-    word(line, json, (struct item){" error=", "\",\"error\":\""}, qp_slice_str(access->error ? access->error : "-"));
+    word(line, json, (struct item){" error=", "\",\"error\":\""},
+         qp_slice_str(access->error ? access->error : "-"));
     qp_buf_append_str(line, json ? "\"}\n" : "\n");
 }

@@ -37,7 +37,8 @@ static enum answer_mode choose_mode(const struct relayed *r)
     const struct qp_message *head = r->attempt.head;
     if (!r->account->rewrite_links || head->body_kind == QP_BODY_NONE || !qp_rewrite_is_plain_json(head))
         return ANSWER_AS_IT_COMES;
-    return head->body_kind == QP_BODY_LENGTH && head->body_length <= COLLECTED_BYTES ? ANSWER_COLLECTED : ANSWER_LINKS_STREAMED;
+    return head->body_kind == QP_BODY_LENGTH && head->body_length <= COLLECTED_BYTES ? ANSWER_COLLECTED
+                                                                                     : ANSWER_LINKS_STREAMED;
 }
 
 /* "http://127.0.0.1:8080/prefix": the address that the client used. */
@@ -56,8 +57,14 @@ static void begin_links(struct relayed *r)
     qp_links_begin(&r->links, &r->rules);
 }
 
-static void to_client(void *context, struct qp_slice bytes) { qp_request_send(((struct relayed *)context)->request, bytes); }
-static void to_buffer(void *context, struct qp_slice bytes) { qp_buf_append(context, bytes); }
+static void to_client(void *context, struct qp_slice bytes)
+{
+    qp_request_send(((struct relayed *)context)->request, bytes);
+}
+static void to_buffer(void *context, struct qp_slice bytes)
+{
+    qp_buf_append(context, bytes);
+}
 
 /* The collected JSON is complete: it goes out with its links led back and its right length. */
 static void give_collected(struct relayed *r, struct qp_slice whole)

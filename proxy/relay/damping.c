@@ -11,28 +11,29 @@ uint64_t qp_damping_hash(unsigned account, struct qp_slice target)
     return hash ? hash : 1;
 }
 
-static const struct qp_damping_entry *find(const struct qp_damping *damping, uint64_t path_hash)
+/* Index of the path's entry; QP_DAMPING_ENTRIES: none. */
+static unsigned find(const struct qp_damping *damping, uint64_t path_hash)
 {
-    for (unsigned i = 0; i < PROBES; i++) {
-        const struct qp_damping_entry *entry = &damping->entries[(path_hash + i) % QP_DAMPING_ENTRIES];
-        if (entry->path_hash == path_hash)
-            return entry;
+    for (unsigned i = 0; damping->used > 0 && i < PROBES; i++) {
+        unsigned at = (unsigned)((path_hash + i) % QP_DAMPING_ENTRIES);
+        if (damping->entries[at].path_hash == path_hash)
+            return at;
     }
-    return NULL;
+    return QP_DAMPING_ENTRIES;
 }
 
 bool qp_damping_holds(const struct qp_damping *damping, uint64_t path_hash, uint64_t now_ms)
 {
-    const struct qp_damping_entry *entry = damping->used ? find(damping, path_hash) : NULL;
-    return entry && now_ms < entry->until_ms;
+    unsigned at = find(damping, path_hash);
+    return at < QP_DAMPING_ENTRIES && now_ms < damping->entries[at].until_ms;
 }
 
 /* The path's own entry, else a free one, else the one that would be forgotten first. */
 static struct qp_damping_entry *place(struct qp_damping *damping, uint64_t path_hash)
 {
-    struct qp_damping_entry *own = (struct qp_damping_entry *)find(damping, path_hash);
-    if (own)
-        return own;
+    unsigned own = find(damping, path_hash);
+    if (own < QP_DAMPING_ENTRIES)
+        return &damping->entries[own];
     struct qp_damping_entry *oldest = NULL;
     for (unsigned i = 0; i < PROBES; i++) {
         struct qp_damping_entry *entry = &damping->entries[(path_hash + i) % QP_DAMPING_ENTRIES];
@@ -50,14 +51,15 @@ void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_
         hold_ms = entry->hold_ms * 2 < HOLD_MOST_MS ? entry->hold_ms * 2 : HOLD_MOST_MS;
     else if (entry->path_hash == 0)
         damping->used++;
-    *entry = (struct qp_damping_entry){.path_hash = path_hash, .until_ms = now_ms + hold_ms, .hold_ms = hold_ms};
+    *entry =
+        (struct qp_damping_entry){.path_hash = path_hash, .until_ms = now_ms + hold_ms, .hold_ms = hold_ms};
 }
 
 void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash)
 {
-    struct qp_damping_entry *entry = damping->used ? (struct qp_damping_entry *)find(damping, path_hash) : NULL;
-    if (!entry)
+    unsigned at = find(damping, path_hash);
+    if (at == QP_DAMPING_ENTRIES)
         return;
-    *entry = (struct qp_damping_entry){0};
+    damping->entries[at] = (struct qp_damping_entry){0};
     damping->used--;
 }

@@ -77,7 +77,9 @@ static bool open_file(struct qp_kept *kept)
         return true;
     kept->fd = open(kept->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (kept->fd < 0) {
-        qp_log_warn("relay", "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.folder to a writable folder",
+        qp_log_warn("relay",
+                    "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.folder "
+                    "to a writable folder",
                     kept->budget->folder, strerror(errno));
         return false;
     }
@@ -98,8 +100,8 @@ static bool spill(struct qp_kept *kept)
         struct qp_slice block = qp_slice(qp_buf_slice(&kept->memory).at, BLOCK_BYTES);
         if (qp_seal_close_block(kept->seal, index, block, sealed) != QP_OK ||
             !write_all(kept->fd, sealed, SEALED_BYTES, index * SEALED_BYTES)) {
-            qp_log_warn("relay", "a replay copy cannot be written in '%s' (%s): the body is not replayable", kept->budget->folder,
-                        strerror(errno));
+            qp_log_warn("relay", "a replay copy cannot be written in '%s' (%s): the body is not replayable",
+                        kept->budget->folder, strerror(errno));
             return false;
         }
         kept->file_bytes += BLOCK_BYTES;
@@ -169,7 +171,8 @@ static enum qp_result open_block(struct qp_kept *kept, uint64_t index)
     char *sealed = room + BLOCK_BYTES;
     size_t have = 0;
     while (have < SEALED_BYTES) {
-        ssize_t got = pread(kept->fd, sealed + have, SEALED_BYTES - have, (off_t)(index * SEALED_BYTES + have));
+        ssize_t got =
+            pread(kept->fd, sealed + have, SEALED_BYTES - have, (off_t)(index * SEALED_BYTES + have));
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)

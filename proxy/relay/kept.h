@@ -23,8 +23,8 @@ struct qp_kept_budget {
 
 struct qp_kept {
     struct qp_kept_budget *budget;
-    struct qp_buf memory;  /* bytes [file_end or base, total) */
-    struct qp_buf opened;  /* one block of the file, readable */
+    struct qp_buf memory; /* bytes [file_end or base, total) */
+    struct qp_buf opened; /* one block of the file, readable */
     struct qp_seal *seal;
     uint64_t opened_block; /* index + 1 of the block in `opened`; 0: none */
     uint64_t base;

@@ -17,7 +17,10 @@ void qp_links_begin(struct qp_links *links, const struct qp_links_rules *rules)
     *links = (struct qp_links){.rules = rules, .held = held};
 }
 
-void qp_links_deinit(struct qp_links *links) { qp_buf_deinit(&links->held); }
+void qp_links_deinit(struct qp_links *links)
+{
+    qp_buf_deinit(&links->held);
+}
 
 bool qp_links_may_occur(struct qp_slice whole)
 {
@@ -46,8 +49,8 @@ static bool take_text(struct qp_slice *text, const char *expected)
 
 static bool is_host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':' ||
-           c == '[' || c == ']';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == ':' || c == '[' || c == ']';
 }
 
 static struct qp_slice take_authority(struct qp_slice *text)
@@ -79,7 +82,8 @@ static bool is_ours(const struct qp_links_rules *rules, struct qp_slice authorit
         return false;
     if (port == rules->origin_port && qp_slice_is_nocase(host, rules->origin_host))
         return true;
-    return port == 443 && host.len > strlen(".qualtrics.com") && qp_slice_ends_nocase(host, QP_SLICE(".qualtrics.com"));
+    return port == 443 && host.len > strlen(".qualtrics.com") &&
+           qp_slice_ends_nocase(host, QP_SLICE(".qualtrics.com"));
 }
 
 /* held: a JSON string with its quotes. */
@@ -104,7 +108,9 @@ static enum key classify_key(const struct qp_links *links)
     struct qp_slice name = qp_buf_slice(&links->held);
     if (links->depth == 1)
         return qp_slice_is(name, KEY_TEXT_RESULT) ? KEY_RESULT : KEY_OTHER;
-    return links->in_result && (qp_slice_is(name, KEY_TEXT_NEXT_PAGE) || qp_slice_is(name, KEY_TEXT_FILE)) ? KEY_LINK : KEY_OTHER;
+    return links->in_result && (qp_slice_is(name, KEY_TEXT_NEXT_PAGE) || qp_slice_is(name, KEY_TEXT_FILE))
+               ? KEY_LINK
+               : KEY_OTHER;
 }
 
 static void held_string_ends(struct qp_links *links, qp_links_sink sink, void *context)

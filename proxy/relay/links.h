@@ -14,19 +14,20 @@
 struct qp_links_rules {
     struct qp_slice origin_host;
     uint16_t origin_port;
-    struct qp_slice base; /* "http://127.0.0.1:8080/prefix": what takes the place; plain ASCII without quotes or backslashes */
+    struct qp_slice
+        base; /* "http://127.0.0.1:8080/prefix": what takes the place; plain ASCII without quotes or backslashes */
 };
 
 struct qp_links {
     const struct qp_links_rules *rules;
-    struct qp_buf held;   /* a string that may have to be replaced, with its quotes */
+    struct qp_buf held; /* a string that may have to be replaced, with its quotes */
     uint64_t depth;
     uint64_t rewritten;
-    uint8_t phase;        /* enum phase in links.c */
-    uint8_t key;          /* enum key: of the member whose value comes next, at the depth that matters */
-    bool in_result;       /* depth 2 is the top-level "result" object */
-    bool expects_key;     /* depth 1 or 2: the next string is a member name */
-    bool is_object[2];    /* kind of the containers at depth 1 and 2 */
+    uint8_t phase;     /* enum phase in links.c */
+    uint8_t key;       /* enum key: of the member whose value comes next, at the depth that matters */
+    bool in_result;    /* depth 2 is the top-level "result" object */
+    bool expects_key;  /* depth 1 or 2: the next string is a member name */
+    bool is_object[2]; /* kind of the containers at depth 1 and 2 */
     bool escaped;
 };
 

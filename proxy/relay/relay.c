@@ -1,5 +1,5 @@
-#include "relay/relay_impl.h"
 #include "base/alloc.h"
+#include "relay/relay_impl.h"
 #include "relay/reply.h"
 
 enum { WARNINGS_A_SECOND = 10, DIALS_AT_A_TIME = 32, IDLE_STREAMS_MOST = 256 };
@@ -14,7 +14,8 @@ static struct qp_slice make_authority(const struct qp_relay_account *account)
     return qp_buf_slice(&text);
 }
 
-static struct qp_pool *make_pool(struct qp_loop *loop, const struct qp_relay_opts *opts, const struct qp_relay_account *account)
+static struct qp_pool *make_pool(struct qp_loop *loop, const struct qp_relay_opts *opts,
+                                 const struct qp_relay_account *account)
 {
     struct qp_pool_opts pool = {
         .dial = {.host = qp_slice_str(account->origin_host),
@@ -97,7 +98,10 @@ const struct qp_handler *qp_relay_handler(void)
     return &handler;
 }
 
-const struct qp_relay_counters *qp_relay_counters(const struct qp_relay *relay) { return &relay->counters; }
+const struct qp_relay_counters *qp_relay_counters(const struct qp_relay *relay)
+{
+    return &relay->counters;
+}
 
 struct qp_pool_counters qp_relay_pool_counters(const struct qp_relay *relay, unsigned account)
 {

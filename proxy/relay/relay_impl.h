@@ -13,13 +13,13 @@ struct qp_relay {
     struct qp_view *view;
     struct qp_relay_counters counters;
     struct qp_kept_budget kept_budget;
-    struct qp_pool **pools;    /* by account */
+    struct qp_pool **pools;       /* by account */
     struct qp_slice *authorities; /* by account: what Host says to the origin */
-    struct qp_list warm;       /* requests kept for reuse */
+    struct qp_list warm;          /* requests kept for reuse */
     unsigned warm_count;
-    struct qp_buf head;        /* scratch for a head with a token: wiped after each use */
-    struct qp_buf scratch;     /* scratch for everything else */
-    uint64_t warned_s;         /* the second in which `warned` lines were written */
+    struct qp_buf head;    /* scratch for a head with a token: wiped after each use */
+    struct qp_buf scratch; /* scratch for everything else */
+    uint64_t warned_s;     /* the second in which `warned` lines were written */
     unsigned warned;
     struct qp_damping damping;
 };

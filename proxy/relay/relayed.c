@@ -66,7 +66,8 @@ void qp_relayed_give(struct relayed *r)
 void qp_relayed_arm_deadline(struct relayed *r)
 {
     size_t offset = STATES[r->state].deadline;
-    uint32_t after_ms = offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
+    uint32_t after_ms =
+        offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
     if (after_ms)
         qp_timer_arm(r->relay->loop, &r->deadline, after_ms);
     else
@@ -79,7 +80,10 @@ void qp_relayed_set_state(struct relayed *r, enum relayed_state state)
     qp_relayed_arm_deadline(r);
 }
 
-const char *qp_relayed_state_text(const struct relayed *r) { return STATES[r->state].text; }
+const char *qp_relayed_state_text(const struct relayed *r)
+{
+    return STATES[r->state].text;
+}
 
 void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error)
 {

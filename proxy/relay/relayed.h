@@ -6,20 +6,20 @@
 #include "relay/relay_impl.h"
 
 /*    state            letter  what it waits for             its deadline in qp_relay_opts, 0: none of its own */
-#define QP_RELAYED_STATE_MAP(X)                                                                                \
-    X(STATE_READ_HEAD, 'H', "reading the head", 0)                                                             \
-    X(STATE_TOKEN, 'T', "waiting for a token", 0)                                                              \
-    X(STATE_STREAM, 'S', "waiting for a stream", offsetof(struct qp_relay_opts, stream_wait_ms))               \
-    X(STATE_SEND, 'U', "sending the request", offsetof(struct qp_relay_opts, origin_response_ms))              \
-    X(STATE_WAIT_HEAD, 'W', "waiting for the response", offsetof(struct qp_relay_opts, origin_response_ms))    \
-    X(STATE_RELAY_BODY, 'B', "relaying the response", offsetof(struct qp_relay_opts, origin_response_ms))      \
+#define QP_RELAYED_STATE_MAP(X)                                                                             \
+    X(STATE_READ_HEAD, 'H', "reading the head", 0)                                                          \
+    X(STATE_TOKEN, 'T', "waiting for a token", 0)                                                           \
+    X(STATE_STREAM, 'S', "waiting for a stream", offsetof(struct qp_relay_opts, stream_wait_ms))            \
+    X(STATE_SEND, 'U', "sending the request", offsetof(struct qp_relay_opts, origin_response_ms))           \
+    X(STATE_WAIT_HEAD, 'W', "waiting for the response", offsetof(struct qp_relay_opts, origin_response_ms)) \
+    X(STATE_RELAY_BODY, 'B', "relaying the response", offsetof(struct qp_relay_opts, origin_response_ms))   \
     X(STATE_DONE, '-', "done", 0)
 
 enum relayed_state {
 #define QP_RELAYED_STATE_ENUM(name, letter, text, deadline) name,
     QP_RELAYED_STATE_MAP(QP_RELAYED_STATE_ENUM)
 #undef QP_RELAYED_STATE_ENUM
-    STATE_COUNT
+        STATE_COUNT
 };
 
 /* One try to have the request answered: cleared by one assignment. */
@@ -38,7 +38,7 @@ enum answer_mode { ANSWER_AS_IT_COMES, ANSWER_COLLECTED, ANSWER_LINKS_STREAMED }
 struct relayed {
     struct qp_list link; /* in relay->warm, while unused */
     struct qp_relay *relay;
-    struct qp_request *request; /* the server's */
+    struct qp_request *request;             /* the server's */
     const struct qp_relay_account *account; /* NULL until one is found */
     unsigned account_index;
     enum relayed_state state;

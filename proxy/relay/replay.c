@@ -24,7 +24,8 @@ bool qp_may_retry(const struct qp_retry_case *c)
 
 bool qp_is_idempotent(struct qp_slice method)
 {
-    static const struct qp_slice idempotent[] = {{"GET", 3}, {"HEAD", 4}, {"PUT", 3}, {"DELETE", 6}, {"OPTIONS", 7}};
+    static const struct qp_slice idempotent[] = {
+        {"GET", 3}, {"HEAD", 4}, {"PUT", 3}, {"DELETE", 6}, {"OPTIONS", 7}};
     for (unsigned i = 0; i < sizeof idempotent / sizeof idempotent[0]; i++)
         if (qp_slice_is(method, idempotent[i]))
             return true;

@@ -19,23 +19,23 @@ enum qp_replay_verdict {
 struct qp_replay_case {
     unsigned status;
     bool static_token;
-    bool body_whole;    /* every byte that was received can be sent again */
-    unsigned attempts;  /* made, this one included */
-    bool minted;        /* the request has asked for a newer token before */
-    bool damped;        /* its path or its account */
-    uint64_t used;      /* generation that the attempt carried */
-    uint64_t current;   /* generation that the view has now */
+    bool body_whole;   /* every byte that was received can be sent again */
+    unsigned attempts; /* made, this one included */
+    bool minted;       /* the request has asked for a newer token before */
+    bool damped;       /* its path or its account */
+    uint64_t used;     /* generation that the attempt carried */
+    uint64_t current;  /* generation that the view has now */
 };
 
 enum qp_replay_verdict qp_may_replay(const struct qp_replay_case *c);
 
 struct qp_retry_case {
-    bool reused;       /* the stream had carried another exchange: it may have been dead already */
-    bool answered;     /* a byte of the response came */
+    bool reused;   /* the stream had carried another exchange: it may have been dead already */
+    bool answered; /* a byte of the response came */
     bool body_whole;
     bool idempotent;
-    bool sent;         /* a byte of the request went out */
-    bool retried;      /* once is enough: the retry runs on a fresh stream */
+    bool sent;    /* a byte of the request went out */
+    bool retried; /* once is enough: the retry runs on a fresh stream */
 };
 
 /* After a failure of the stream (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1). */

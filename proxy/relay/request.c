@@ -22,10 +22,12 @@
 #include "relay/route.h"
 
 enum {
-    HELD_BYTES = 64 * 1024,       /* of a rejected answer's body; a longer one stops the origin's stream */
-    CONTINUE_MS = 1000,           /* then the body goes without a 100: the origin may not know Expect (RFC 9110 section 10.1.1) */
-    LARGE_UPLOAD_LIFE_MS = 60000, /* the life that a token must have left for an upload that cannot be replayed */
-    EXPIRED_MOST = 5              /* tokens that run out before they can be used: then the request gives up */
+    HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
+    CONTINUE_MS =
+        1000, /* then the body goes without a 100: the origin may not know Expect (RFC 9110 section 10.1.1) */
+    LARGE_UPLOAD_LIFE_MS =
+        60000,       /* the life that a token must have left for an upload that cannot be replayed */
+    EXPIRED_MOST = 5 /* tokens that run out before they can be used: then the request gives up */
 };
 
 enum event {
@@ -75,11 +77,21 @@ static void finish(struct relayed *r, enum ending how, char ended_by, const char
 
 /* Legal moves; an empty field is an event that cannot come in that state. */
 static void (*const STEPS[STATE_COUNT][EVENT_COUNT])(struct relayed *r, const struct detail *d) = {
-    [STATE_TOKEN] = {[EVENT_TOKEN] = enter_stream, [EVENT_NO_TOKEN] = on_no_token, [EVENT_END] = on_held_end, [EVENT_FAILED] = on_held_failed},
-    [STATE_STREAM] = {[EVENT_STREAM] = enter_send, [EVENT_NO_STREAM] = on_no_stream, [EVENT_DEADLINE] = on_stream_deadline},
-    [STATE_SEND] = {[EVENT_HEAD] = on_origin_head, [EVENT_FAILED] = on_attempt_failed, [EVENT_DEADLINE] = on_send_deadline},
-    [STATE_WAIT_HEAD] = {[EVENT_HEAD] = on_origin_head, [EVENT_FAILED] = on_attempt_failed, [EVENT_DEADLINE] = on_head_deadline},
-    [STATE_RELAY_BODY] = {[EVENT_END] = on_answer_end, [EVENT_FAILED] = on_answer_failed, [EVENT_DEADLINE] = on_body_deadline},
+    [STATE_TOKEN] = {[EVENT_TOKEN] = enter_stream,
+                     [EVENT_NO_TOKEN] = on_no_token,
+                     [EVENT_END] = on_held_end,
+                     [EVENT_FAILED] = on_held_failed},
+    [STATE_STREAM] = {[EVENT_STREAM] = enter_send,
+                      [EVENT_NO_STREAM] = on_no_stream,
+                      [EVENT_DEADLINE] = on_stream_deadline},
+    [STATE_SEND] = {[EVENT_HEAD] = on_origin_head,
+                    [EVENT_FAILED] = on_attempt_failed,
+                    [EVENT_DEADLINE] = on_send_deadline},
+    [STATE_WAIT_HEAD] = {[EVENT_HEAD] = on_origin_head,
+                         [EVENT_FAILED] = on_attempt_failed,
+                         [EVENT_DEADLINE] = on_head_deadline},
+    [STATE_RELAY_BODY] =
+        {[EVENT_END] = on_answer_end, [EVENT_FAILED] = on_answer_failed, [EVENT_DEADLINE] = on_body_deadline},
 };
 
 static void step(struct relayed *r, enum event event, const struct detail *d)
@@ -101,22 +113,30 @@ static void on_deadline(struct qp_timer *timer)
     step(r, EVENT_DEADLINE, &(struct detail){.why = QP_NET_TIMEOUT});
 }
 
-static void on_need_answered(struct qp_need *need, enum qp_need_outcome outcome, uint32_t retry_after_s, const char *text)
+static void on_need_answered(struct qp_need *need, enum qp_need_outcome outcome, uint32_t retry_after_s,
+                             const char *text)
 {
     struct relayed *r = QP_CONTAINER_OF(need, struct relayed, need);
     struct detail d = {.outcome = outcome, .retry_after_s = retry_after_s, .text = text};
     step(r, outcome == QP_NEED_MET ? EVENT_TOKEN : EVENT_NO_TOKEN, &d);
 }
 
-static void on_stream(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result, const char *text)
+static void on_stream(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result,
+                      const char *text)
 {
     struct relayed *r = QP_CONTAINER_OF(waiter, struct relayed, waiter);
     struct detail d = {.exchange = exchange, .why = result, .text = text};
     step(r, exchange ? EVENT_STREAM : EVENT_NO_STREAM, &d);
 }
 
-static void on_head(void *owner, const struct qp_message *head) { step(owner, EVENT_HEAD, &(struct detail){.head = head}); }
-static void on_end(void *owner) { step(owner, EVENT_END, &(struct detail){0}); }
+static void on_head(void *owner, const struct qp_message *head)
+{
+    step(owner, EVENT_HEAD, &(struct detail){.head = head});
+}
+static void on_end(void *owner)
+{
+    step(owner, EVENT_END, &(struct detail){0});
+}
 static void on_failed(void *owner, enum qp_result why, const char *text)
 {
     step(owner, EVENT_FAILED, &(struct detail){.why = why, .text = text});
@@ -150,7 +170,8 @@ void qp_relay_on_head(void *context, struct qp_request *request)
     qp_timer_init(&r->deadline, on_deadline);
     qp_kept_begin(&r->kept, &relay->kept_budget);
     qp_request_set_context(request, r);
-    int account = qp_route(&relay->opts, qp_request_listener_id(request), qp_request_authority(request), &r->target);
+    int account =
+        qp_route(&relay->opts, qp_request_listener_id(request), qp_request_authority(request), &r->target);
     if (account < 0) {
         reply(r, QP_REPLY_NO_ACCOUNT, 0, NULL);
         return;
@@ -168,7 +189,8 @@ void qp_relay_on_head(void *context, struct qp_request *request)
 /* An upload that cannot be sent again should not meet an expiry on its way: it starts with a token that has some life left. */
 static void ask_for_long_life(struct relayed *r, const struct qp_token *token)
 {
-    bool short_lived = token->expires_at_ms && token->expires_at_ms < qp_loop_now_ms(r->relay->loop) + LARGE_UPLOAD_LIFE_MS;
+    bool short_lived =
+        token->expires_at_ms && token->expires_at_ms < qp_loop_now_ms(r->relay->loop) + LARGE_UPLOAD_LIFE_MS;
     if (short_lived && !r->minted && qp_upload_is_past_replay(r)) {
         r->minted = true;
         r->min_generation = token->generation + 1;
@@ -289,9 +311,10 @@ static void enter_send(struct relayed *r, const struct detail *d)
     r->attempts++;
     r->attempt.generation = token.generation;
     bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
-    r->attempt.waits_for_continue =
-        r->attempts == 1 && message->body_kind != QP_BODY_NONE && (client_waits || qp_upload_is_past_replay(r));
-    qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r, qp_slice_is(message->method, QP_SLICE("HEAD")));
+    r->attempt.waits_for_continue = r->attempts == 1 && message->body_kind != QP_BODY_NONE &&
+                                    (client_waits || qp_upload_is_past_replay(r));
+    qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
+                      qp_slice_is(message->method, QP_SLICE("HEAD")));
     send_head(r, token.value);
     if (r->attempt.waits_for_continue)
         qp_timer_arm(r->relay->loop, &r->deadline, CONTINUE_MS);
@@ -389,8 +412,10 @@ static void pass_rejected_on(struct relayed *r, enum qp_replay_verdict verdict)
         [QP_REPLAY_WITH_CURRENT] = "",
         [QP_REPLAY_WITH_NEW] = "",
         [QP_REPLAY_STATIC] = "an API token cannot be refreshed: check its value and the datacenter",
-        [QP_REPLAY_BODY_GONE] = "the request cannot be sent again because its body is larger than replay.body",
-        [QP_REPLAY_EXHAUSTED] = "a fresh token was rejected too: check the account's permissions and datacenter",
+        [QP_REPLAY_BODY_GONE] =
+            "the request cannot be sent again because its body is larger than replay.body",
+        [QP_REPLAY_EXHAUSTED] =
+            "a fresh token was rejected too: check the account's permissions and datacenter",
         [QP_REPLAY_DAMPED] = "no new token is made for it, because the last fresh one was rejected too",
     };
     struct qp_relay_counters *counters = &r->relay->counters;
@@ -401,7 +426,8 @@ static void pass_rejected_on(struct relayed *r, enum qp_replay_verdict verdict)
         QP_COUNT(counters, damped);
     if (qp_relay_may_warn(r->relay))
         qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the origin's 401 for account '%s' goes to the client: %s", r->account->name, WHY[verdict]);
+                    "the origin's 401 for account '%s' goes to the client: %s", r->account->name,
+                    WHY[verdict]);
 }
 
 static void on_origin_head(struct relayed *r, const struct detail *d)
@@ -470,7 +496,8 @@ static void on_no_token(struct relayed *r, const struct detail *d)
 static void enter_relay(struct relayed *r)
 {
     qp_relayed_set_state(r, STATE_RELAY_BODY);
-    qp_kept_release(&r->kept, r->attempt.sent_bytes); /* the status is known: the request will not be sent again */
+    qp_kept_release(&r->kept,
+                    r->attempt.sent_bytes); /* the status is known: the request will not be sent again */
     qp_answer_begin(r);
     pump(r);
 }
@@ -509,8 +536,8 @@ static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
     if (qp_relay_may_warn(r->relay))
         qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the origin of account '%s' broke off its answer (%s): the client's is cut too", r->account->name,
-                    qp_result_text(d->why));
+                    "the origin of account '%s' broke off its answer (%s): the client's is cut too",
+                    r->account->name, qp_result_text(d->why));
     qp_answer_cut(r);
     finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O', NULL);
 }
@@ -544,7 +571,10 @@ static void on_attempt_failed(struct relayed *r, const struct detail *d)
     enter_stream(r, NULL);
 }
 
-static void on_no_stream(struct relayed *r, const struct detail *d) { reply(r, qp_reply_for_dial(d->why), 0, d->text); }
+static void on_no_stream(struct relayed *r, const struct detail *d)
+{
+    reply(r, qp_reply_for_dial(d->why), 0, d->text);
+}
 
 static void on_stream_deadline(struct relayed *r, const struct detail *d)
 {
@@ -564,8 +594,9 @@ static void log_reply(const struct relayed *r, const struct qp_reply_row *row, c
 {
     if (qp_relay_may_warn(r->relay))
         qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "answering %u %s for account '%s' while %s: %s%s%s", row->status, row->code, r->account ? r->account->name : "-",
-                    qp_relayed_state_text(r), row->text, detail ? ": " : "", detail ? detail : "");
+                    "answering %u %s for account '%s' while %s: %s%s%s", row->status, row->code,
+                    r->account ? r->account->name : "-", qp_relayed_state_text(r), row->text,
+                    detail ? ": " : "", detail ? detail : "");
 }
 
 /* Our own answer; where the origin's has begun already, it is cut. */
@@ -581,8 +612,10 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
     struct qp_buf body = {0};
     qp_buf_clear(extra);
     qp_reply_extra(extra, row->code, row->status == 503 && retry_after_s == 0 ? 1 : retry_after_s);
-    qp_reply_body(&body, row->status, row->code, row->text, detail, qp_request_conn_id(r->request), qp_request_number(r->request));
-    struct qp_answer answer = {.status = row->status, .extra = qp_buf_slice(extra), .length = qp_buf_len(&body)};
+    qp_reply_body(&body, row->status, row->code, row->text, detail, qp_request_conn_id(r->request),
+                  qp_request_number(r->request));
+    struct qp_answer answer = {
+        .status = row->status, .extra = qp_buf_slice(extra), .length = qp_buf_len(&body)};
     qp_request_respond(r->request, &answer);
     qp_request_send(r->request, qp_buf_slice(&body));
     qp_buf_deinit(&body);

@@ -66,5 +66,6 @@ bool qp_rewrite_is_plain_json(const struct qp_message *answer)
         return false;
     struct qp_slice value = type->value;
     struct qp_slice media = qp_slice_trim(qp_slice_cut(&value, ';'));
-    return qp_slice_is_nocase(media, QP_SLICE("application/json")) || qp_slice_ends_nocase(media, QP_SLICE("+json"));
+    return qp_slice_is_nocase(media, QP_SLICE("application/json")) ||
+           qp_slice_ends_nocase(media, QP_SLICE("+json"));
 }

@@ -3,7 +3,8 @@
 /* "/brand" matches "/brand" and "/brand/x", not "/brandy"; nor "/brand?x", which would leave a target without a path. */
 static bool has_prefix(struct qp_slice target, struct qp_slice prefix)
 {
-    return prefix.len && qp_slice_starts(target, prefix) && (target.len == prefix.len || target.at[prefix.len] == '/');
+    return prefix.len && qp_slice_starts(target, prefix) &&
+           (target.len == prefix.len || target.at[prefix.len] == '/');
 }
 
 /* RFC 9112 section 3.2.1: an empty path becomes "/". */
@@ -55,7 +56,8 @@ static bool has_own_listener(const struct qp_relay_opts *opts, int account)
     return false;
 }
 
-int qp_route(const struct qp_relay_opts *opts, unsigned listener_id, struct qp_slice authority, struct qp_slice *target)
+int qp_route(const struct qp_relay_opts *opts, unsigned listener_id, struct qp_slice authority,
+             struct qp_slice *target)
 {
     if (listener_id < opts->listener_count && opts->listener_accounts[listener_id] != QP_LISTENER_ANY) {
         int own = opts->listener_accounts[listener_id];
@@ -72,7 +74,8 @@ int qp_route(const struct qp_relay_opts *opts, unsigned listener_id, struct qp_s
         if (host.len && has_host(&opts->accounts[i], host))
             return (int)i;
     for (unsigned i = 0; i < opts->account_count; i++)
-        if (!opts->accounts[i].path_prefix && opts->accounts[i].host_count == 0 && !has_own_listener(opts, (int)i))
+        if (!opts->accounts[i].path_prefix && opts->accounts[i].host_count == 0 &&
+            !has_own_listener(opts, (int)i))
             return (int)i;
     return -1;
 }

@@ -14,8 +14,8 @@ bool qp_upload_is_whole(const struct relayed *r)
 
 static bool can_send(const struct relayed *r)
 {
-    return (r->state == STATE_SEND || r->state == STATE_RELAY_BODY) && r->attempt.exchange && !r->attempt.request_finished &&
-           !r->attempt.waits_for_continue;
+    return (r->state == STATE_SEND || r->state == STATE_RELAY_BODY) && r->attempt.exchange &&
+           !r->attempt.request_finished && !r->attempt.waits_for_continue;
 }
 
 void qp_upload_take(struct relayed *r, struct qp_slice piece)

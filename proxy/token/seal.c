@@ -42,9 +42,9 @@ enum qp_result qp_seal_close_block(struct qp_seal *seal, uint64_t index, struct 
 {
     unsigned char nonce[NONCE_BYTES];
     make_nonce(index, nonce);
-    int rc = mbedtls_gcm_crypt_and_tag(&seal->gcm, MBEDTLS_GCM_ENCRYPT, plain.len, nonce, NONCE_BYTES, NULL, 0,
-                                       (const unsigned char *)plain.at, (unsigned char *)out, QP_SEAL_TAG_BYTES,
-                                       (unsigned char *)out + plain.len);
+    int rc = mbedtls_gcm_crypt_and_tag(&seal->gcm, MBEDTLS_GCM_ENCRYPT, plain.len, nonce, NONCE_BYTES, NULL,
+                                       0, (const unsigned char *)plain.at, (unsigned char *)out,
+                                       QP_SEAL_TAG_BYTES, (unsigned char *)out + plain.len);
     return rc == 0 ? QP_OK : QP_SELF_IO;
 }
 
@@ -55,7 +55,8 @@ enum qp_result qp_seal_open_block(struct qp_seal *seal, uint64_t index, struct q
     unsigned char nonce[NONCE_BYTES];
     make_nonce(index, nonce);
     size_t len = sealed.len - QP_SEAL_TAG_BYTES;
-    int rc = mbedtls_gcm_auth_decrypt(&seal->gcm, len, nonce, NONCE_BYTES, NULL, 0, (const unsigned char *)sealed.at + len,
-                                      QP_SEAL_TAG_BYTES, (const unsigned char *)sealed.at, (unsigned char *)out);
+    int rc = mbedtls_gcm_auth_decrypt(&seal->gcm, len, nonce, NONCE_BYTES, NULL, 0,
+                                      (const unsigned char *)sealed.at + len, QP_SEAL_TAG_BYTES,
+                                      (const unsigned char *)sealed.at, (unsigned char *)out);
     return rc == 0 ? QP_OK : QP_SELF_IO;
 }

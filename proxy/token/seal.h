@@ -16,8 +16,10 @@ struct qp_seal;
 struct qp_seal *qp_seal_new(void);
 void qp_seal_free(struct qp_seal **seal);
 /* out: plain.len + QP_SEAL_TAG_BYTES bytes. */
-QP_MUST_USE enum qp_result qp_seal_close_block(struct qp_seal *seal, uint64_t index, struct qp_slice plain, char *out);
+QP_MUST_USE enum qp_result qp_seal_close_block(struct qp_seal *seal, uint64_t index, struct qp_slice plain,
+                                               char *out);
 /* out: sealed.len - QP_SEAL_TAG_BYTES bytes. QP_SELF_IO: the block is not what was sealed under this index. */
-QP_MUST_USE enum qp_result qp_seal_open_block(struct qp_seal *seal, uint64_t index, struct qp_slice sealed, char *out);
+QP_MUST_USE enum qp_result qp_seal_open_block(struct qp_seal *seal, uint64_t index, struct qp_slice sealed,
+                                              char *out);
 
 #endif
