@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-/* The door: picks a subcommand; no logic. */
-#include "version.h"
-=======
 /* main.c - the door. */
 #include "cli/cli.h"
->>>>>>> base
 
 int main(int argc, char **argv)
 {
