@@ -1,4 +1,4 @@
-// The door: picks a subcommand; no logic.
+/* The door: picks a subcommand; no logic. */
 #include "version.h"
 
 #include <stdio.h>
