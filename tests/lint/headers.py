@@ -11,26 +11,22 @@ import common
 
 
 def flags_of(root, build):
-    """The compiler and the include folders and definitions that any file below proxy/ is compiled with."""
+    """The compiler, and every include folder and definition that our own code is compiled with."""
     commands = build / "compile_commands.json"
-    compiler, flags = "cc", []
-    if commands.exists():
-        for entry in json.loads(commands.read_text()):
-            words = shlex.split(entry["command"])
-            compiler = words[0]
-            for at, word in enumerate(words):
-                if word.startswith(("-I", "-D", "-std=")):
-                    flags.append(word)
-                elif word == "-isystem":
-                    flags += [word, words[at + 1]]
-    pairs = dict.fromkeys(zip(flags, flags[1:] + [""]))  # an -isystem stays with its folder
-    kept = []
-    for word, after in pairs:
-        if word == "-isystem":
-            kept += [word, after]
-        elif word.startswith(("-I", "-D", "-std=")) and word not in kept:
-            kept.append(word)
-    return compiler, [f"-I{root}/proxy", *kept]
+    entries = json.loads(commands.read_text()) if commands.exists() else []
+    compiler, folders, definitions = "cc", {}, {}
+    for entry in entries:
+        if not entry["file"].startswith((f"{root}/proxy/", f"{root}/tests/")):
+            continue
+        words = shlex.split(entry["command"])
+        compiler = words[0]
+        for word, after in zip(words, words[1:]):
+            if word.startswith("-D"):
+                definitions[word.partition("=")[0]] = word
+            elif word == "-isystem":
+                folders[after] = None
+    return compiler, ["-std=gnu11", f"-I{root}/proxy", f"-I{build}/generated", *definitions.values(),
+                      *(flag for folder in folders for flag in ("-isystem", folder))]
 
 
 def compile_alone(root, header, compiler, flags):
