@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "http/write.h"
 
 static void call_split_target(struct si_call *call)
 {

@@ -1,6 +1,6 @@
 /* reply.c - Qualtrics' envelope around results and errors. */
 #include "call.h"
-#include <stdlib.h>
+#include "http/write.h"
 
 void si_head_line(struct si_call *call, const char *name, const char *value)
 {
