@@ -411,7 +411,7 @@ bool qp_exchange_probe(struct qp_exchange *exchange)
     char byte;
     bool silent = exchange->stream &&
                   recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-                  (errno == EAGAIN || errno == EWOULDBLOCK);
+                  errno == EAGAIN;
 
     exchange->life.is_poisoned |= !silent;
     return silent;
