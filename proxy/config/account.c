@@ -50,7 +50,7 @@ static void finish_origin(const struct account_view *view)
         account->origin.text = qp_strndup(text, (size_t)len);
     }
     if (account->origin.text)
-        (void)qp_url_parse(&account->origin, false); /* both settings were judged when they were read */
+        (void)qp_config_url_parse(&account->origin, false); /* both settings were judged when they were read */
 }
 
 static void finish_token_url(const struct account_view *view)
@@ -62,7 +62,7 @@ static void finish_token_url(const struct account_view *view)
         account->token_url.text = qp_strndup(text, (size_t)len);
     }
     if (account->token_url.text)
-        (void)qp_url_parse(&account->token_url, true);
+        (void)qp_config_url_parse(&account->token_url, true);
 }
 
 enum need { UNUSED, OPTIONAL, REQUIRED };

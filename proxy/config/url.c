@@ -64,7 +64,7 @@ static char *make_authority(const char *host, uint16_t port)
     return qp_strndup(text, (size_t)len);
 }
 
-const char *qp_url_parse(struct qp_config_url *url, bool path_allowed)
+const char *qp_config_url_parse(struct qp_config_url *url, bool path_allowed)
 {
     const char *text = url->text;
     if (strncasecmp(text, "http://", 7) == 0)
@@ -108,7 +108,7 @@ void qp_url_deinit(struct qp_config_url *url)
 static const char *refuse(const char *text, bool path_allowed)
 {
     struct qp_config_url url = {.text = qp_strndup(text, strlen(text))};
-    const char *why = qp_url_parse(&url, path_allowed);
+    const char *why = qp_config_url_parse(&url, path_allowed);
     qp_url_deinit(&url);
     return why;
 }

@@ -5,7 +5,7 @@
 #include "config/config.h"
 
 /* url->text is cut into the other members. Why it cannot be, or NULL. */
-const char *qp_url_parse(struct qp_config_url *url, bool path_allowed);
+const char *qp_config_url_parse(struct qp_config_url *url, bool path_allowed);
 void qp_url_deinit(struct qp_config_url *url);
 
 const char *qp_refuse_origin(const char *text);
