@@ -14,8 +14,14 @@ check_pie_supported()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 # A binary must not tell where it was built, nor when. There is no timestamp anywhere: -Wdate-time keeps it so.
+# (gcov is the exception: it must find the sources again. With LTO it is the linker that writes the debug information.)
 if(NOT QPROXY_COVERAGE)
-    add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/")
+    set(prefix_maps "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=./build"
+        "-ffile-prefix-map=${QPROXY_CACHE}=./third_party/cache")
+    add_compile_options(${prefix_maps})
+    if(QPROXY_LTO)
+        add_link_options(${prefix_maps})
+    endif()
 endif()
 add_compile_options(-fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections)
 add_link_options(-Wl,--gc-sections -Wl,--as-needed)

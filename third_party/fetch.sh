@@ -102,8 +102,11 @@ apt_lists() {
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
         awk -v code="$codename" '$1 == "Debian" && $2 == code { print $3; exit }')
+    if [ -z "$mirror" ]; then # its lists are empty (a fresh container): ask where it would get them
+        mirror=$(apt-get update --print-uris | sed -n "s|^'\([^']*/\)dists/$codename/InRelease'.*|\1|p" | head -n 1)
+    fi
     if [ -z "$mirror" ]; then
-        say "$name: apt knows no Debian mirror (run apt-get update once), so not from Debian"
+        say "$name: apt knows no Debian mirror, so not from Debian"
         return 1
     fi
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"

@@ -1,4 +1,4 @@
-// Runs a fuzz target over every file of the given folders, without libFuzzer: found once, tested for ever.
+/* Runs a fuzz target over every file of the given folders, without libFuzzer: found once, tested for ever. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-// A target that needs to prepare something defines it; most do not.
+/* A target that needs to prepare something defines it; most do not. */
 __attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     return 0;
@@ -20,7 +20,7 @@ static void fail(const char *path)
     exit(1);
 }
 
-// The input lies in a block of exactly its size, so that AddressSanitizer sees one byte too many.
+/* The input lies in a block of exactly its size, so that AddressSanitizer sees one byte too many. */
 static void replay_file(const char *path, size_t size)
 {
     FILE *file = fopen(path, "rb");
@@ -28,12 +28,12 @@ static void replay_file(const char *path, size_t size)
     if (!file || !data || fread(data, 1, size, file) != size)
         fail(path);
     fclose(file);
-    fprintf(stderr, "%s\n", path); // should it crash, this was the one
+    fprintf(stderr, "%s\n", path); /* should it crash, this was the one */
     LLVMFuzzerTestOneInput(data, size);
     free(data);
 }
 
-// A folder that does not exist (no regression yet) holds nothing.
+/* A folder that does not exist (no regression yet) holds nothing. */
 static unsigned replay(const char *path)
 {
     struct stat status;

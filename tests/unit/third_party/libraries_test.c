@@ -1,4 +1,5 @@
-// The four libraries as they were built for us: the versions we rely on, and what mbedtls_config.h must bring.
+/* The four libraries as they were built for us: the versions we rely on, and what mbedtls_config.h must
+ * bring. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,14 +21,15 @@
 
 static void test_versions(void **state)
 {
-    assert_true(uv_version() >= 0x013200); // 1.50
+    assert_true(uv_version() >= 0x013200); /* 1.50 */
     assert_true(mbedtls_version_get_number() >= 0x03060600);
     assert_int_equal(mbedtls_version_get_number(), MBEDTLS_VERSION_NUMBER);
     assert_true(LLHTTP_VERSION_MAJOR == 9 && LLHTTP_VERSION_MINOR >= 2);
     assert_true(strcmp(cJSON_Version(), "1.7.18") >= 0);
 }
 
-// A library compiled against another configuration than its users would show here: it writes past our struct.
+/* A library compiled against another configuration than its users would show here: it writes past our struct.
+ */
 static void test_one_configuration_for_all(void **state)
 {
     struct {
@@ -38,8 +40,8 @@ static void test_one_configuration_for_all(void **state)
     mbedtls_ssl_config_init(&both.config);
     for (size_t i = 0; i < sizeof both.guard; i++)
         assert_int_equal(both.guard[i], 0xa5);
-    assert_int_equal(mbedtls_ssl_config_defaults(&both.config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                                 MBEDTLS_SSL_PRESET_DEFAULT),
+    assert_int_equal(mbedtls_ssl_config_defaults(&both.config, MBEDTLS_SSL_IS_CLIENT,
+                                                 MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT),
                      0);
     mbedtls_ssl_conf_session_tickets(&both.config, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
@@ -72,7 +74,7 @@ static void test_psa_starts(void **state)
     mbedtls_psa_crypto_free();
 }
 
-// RFC 7914, section 11: PBKDF2-HMAC-SHA-256 (P="passwd", S="salt", c=1).
+/* RFC 7914, section 11: PBKDF2-HMAC-SHA-256 (P="passwd", S="salt", c=1). */
 static void test_pbkdf2(void **state)
 {
     static const unsigned char expected[] = {0x55, 0xac, 0x04, 0x6e, 0x56, 0xe3, 0x08, 0x9f};
