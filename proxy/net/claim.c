@@ -62,7 +62,8 @@ static bool claim_tcp(struct qp_listen_claim *claim)
     if (claim->fd < 0 || bind(claim->fd, &address->u.any, address->len) != 0)
         return false;
     /* A port of the kernel's choice is free, and the pause in listening would give it back. */
-    bool chosen = address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
+    bool chosen =
+        address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
     if (chosen) {
         if (getsockname(claim->fd, &address->u.any, &address->len) != 0)
             return false;
@@ -159,7 +160,8 @@ static bool claim_local(struct qp_listen_claim *claim, unsigned mode, char *who,
     return chmod(path_of(address), mode) == 0 && listen(claim->fd, BACKLOG) == 0;
 }
 
-static enum qp_result explain(const struct qp_address *address, int error, const char *who, char *out, size_t size)
+static enum qp_result explain(const struct qp_address *address, int error, const char *who, char *out,
+                              size_t size)
 {
     char text[128];
 
@@ -169,7 +171,8 @@ static enum qp_result explain(const struct qp_address *address, int error, const
         snprintf(out, size, "%s is in use by %s", text, *who ? who : "another process");
         return QP_NET_IN_USE;
     case EEXIST:
-        snprintf(out, size, "%s: a file that is not a socket is there; remove it or choose another path", text);
+        snprintf(out, size, "%s: a file that is not a socket is there; remove it or choose another path",
+                 text);
         return QP_NET_IN_USE;
     case EACCES:
     case EPERM:
@@ -195,8 +198,8 @@ static void free_claim(struct qp_listen_claim *claim)
     qp_free(claim);
 }
 
-enum qp_result qp_listen_claim(struct qp_address *address, unsigned mode, struct qp_listen_claim **out, char *error,
-                               size_t error_size)
+enum qp_result qp_listen_claim(struct qp_address *address, unsigned mode, struct qp_listen_claim **out,
+                               char *error, size_t error_size)
 {
     struct qp_listen_claim *claim = qp_alloc(sizeof(*claim));
     bool local = address->u.any.sa_family == AF_UNIX;

@@ -44,6 +44,7 @@ void qp_loop_on_idle(struct qp_loop *loop, void (*hook)(void *context), void *co
 void qp_loop_check(const struct qp_loop *loop);
 
 /* Signals for the control thread's loop: each delivery calls the handler with the signal's number. */
-void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum), void *context);
+void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum),
+                       void *context);
 
 #endif

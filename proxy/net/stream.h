@@ -9,7 +9,8 @@
  * then writes them in one call; large pieces go straight from the caller's memory; only what the socket does not take is copied.
  * Between high and low mark a stream is "full": the owner stops what feeds it and gets `drained` when it may go on.
  * Input: bytes are lent to `data` from memory of the loop (read buffers exist only while data is there), so an idle stream holds
- * no buffer. Reading pauses and resumes by qp_stream_pause()/resume(); after a pause at most what was already read is still delivered.
+ * no buffer. Reading pauses and resumes by qp_stream_pause()/resume(), which cost no system call unless bytes really come during
+ * the pause. No `data` comes while paused; `end` and `failed` may.
  */
 #ifndef QP_NET_STREAM_H
 #define QP_NET_STREAM_H
@@ -38,7 +39,8 @@ struct qp_stream_events {
     /* Was full and no longer is. */
     void (*drained)(void *owner);
     /* The stream is dead in both directions: reset, TLS alert or fault, TLS cut without close_notify, write failure. No event
-     * follows; the owner closes it. */
+     * follows; the owner closes it. When a write meets a TCP reset while the stream is being read, what had arrived is delivered
+     * first: an early answer to a request that the origin did not want to read whole. */
     void (*failed)(void *owner, enum qp_result why);
 };
 
