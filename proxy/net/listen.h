@@ -21,8 +21,8 @@ QP_MUST_USE enum qp_result qp_listen_claim(struct qp_address *address, unsigned 
                                            struct qp_listen_claim **claim, char *error, size_t error_size);
 /* A listening, non-blocking descriptor for one worker; -1 with errno on failure. Any thread, before workers run. */
 int qp_listen_fd(struct qp_listen_claim *claim);
-/* Gives the claim up; removes the Unix socket's file. *claim becomes NULL. */
-void qp_listen_release(struct qp_listen_claim **claim);
+/* Gives the claim up; removes the Unix socket's file. *slot becomes NULL. */
+void qp_listen_release(struct qp_listen_claim **slot);
 
 struct qp_listener_events {
     /* A new connection; the callee owns the stream. `from` is borrowed. Called from the top of the loop. */
@@ -36,6 +36,6 @@ struct qp_listener *qp_listener_new(struct qp_loop *loop, int fd, const struct q
 /* Stops and resumes accepting, for the limit on connections. */
 void qp_listener_pause(struct qp_listener *listener);
 void qp_listener_resume(struct qp_listener *listener);
-void qp_listener_close(struct qp_listener **listener);
+void qp_listener_close(struct qp_listener **slot);
 
 #endif

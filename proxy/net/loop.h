@@ -25,8 +25,8 @@ void qp_loop_run(struct qp_loop *loop);
 /* Loop thread only (other threads post a mail). */
 void qp_loop_stop(struct qp_loop *loop);
 /* Requires that all objects on it are closed; runs their close callbacks to the end. In debug builds a handle that is left open is
- * named and fails. *loop becomes NULL. */
-void qp_loop_free(struct qp_loop **loop);
+ * named and fails. *slot becomes NULL. */
+void qp_loop_free(struct qp_loop **slot);
 
 /* Monotonic milliseconds as of the start of this turn. */
 uint64_t qp_loop_now_ms(const struct qp_loop *loop);

@@ -65,11 +65,11 @@ size_t qp_stream_pending_bytes(const struct qp_stream *stream);
 bool qp_stream_is_full(const struct qp_stream *stream);
 
 /* Closes at once; unwritten output is lost. hard: with a TCP reset, so that the other side cannot mistake a cut for an
- * end. *stream becomes NULL; NULL inside is fine. */
-void qp_stream_close(struct qp_stream **stream, bool hard);
+ * end. *slot becomes NULL; NULL inside is fine. */
+void qp_stream_close(struct qp_stream **slot, bool hard);
 /* Takes the stream: writes out what is pending, ends our direction (close_notify, FIN), discards input until the other side ends or
  * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). */
-void qp_stream_linger(struct qp_stream **stream, uint64_t limit_ms);
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

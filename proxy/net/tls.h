@@ -34,7 +34,7 @@ QP_MUST_USE enum qp_result qp_tls_server_new(struct qp_loop *loop, const char *c
                                              size_t error_size);
 
 /* Requires that no stream uses it any more. */
-void qp_tls_free(struct qp_tls **tls);
+void qp_tls_free(struct qp_tls **slot);
 
 struct qp_tls_counters {
     uint64_t full_handshakes;
