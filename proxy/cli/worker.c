@@ -61,6 +61,18 @@ static enum qp_result open_listeners(struct qp_worker *worker, char *error, size
     return QP_OK;
 }
 
+/* What the worker has done, for whoever reads the log after a stop. */
+static void log_counters(const struct qp_worker *worker)
+{
+    const struct qp_relay_counters *counters = qp_relay_counters(worker->relay);
+    struct qp_buf text = {0};
+#define APPEND_COUNTER(name, meaning) qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
+    QP_RELAY_COUNTER_MAP(APPEND_COUNTER)
+#undef APPEND_COUNTER
+    qp_log_info("run", "worker's totals:%.*s", QP_SLICE_FMT(qp_buf_slice(&text)));
+    qp_buf_deinit(&text);
+}
+
 static void close_parts(struct qp_worker *worker)
 {
     qp_server_close(&worker->server);
@@ -124,6 +136,7 @@ enum qp_result qp_worker_start(struct qp_worker *worker)
 static void end(struct qp_job *job)
 {
     struct qp_worker *worker = QP_CONTAINER_OF(job, struct qp_worker, ending);
+    log_counters(worker);
     close_parts(worker);
     qp_loop_stop(worker->loop);
 }

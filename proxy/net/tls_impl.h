@@ -29,8 +29,9 @@ struct qp_tls {
     unsigned stream_count; /* streams that use it, closing and lingering ones included */
     bool is_released;      /* its owner has freed it: it goes with the last stream */
     /* client */
-    char *host;                                  /* NULL: a server */
-    struct qp_tls_saved tickets[QP_TLS_TICKETS]; /* TLS 1.3, oldest first; each is used once (RFC 8446 appendix C.4) */
+    char *host; /* NULL: a server */
+    struct qp_tls_saved
+        tickets[QP_TLS_TICKETS]; /* TLS 1.3, oldest first; each is used once (RFC 8446 appendix C.4) */
     unsigned ticket_count;
     struct qp_tls_saved last12; /* TLS 1.2: used again and again */
     bool has_last12;

@@ -43,20 +43,31 @@ static struct qp_damping_entry *place(struct qp_damping *damping, uint64_t path_
     return oldest;
 }
 
-void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t now_ms)
+void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, bool accepted_elsewhere, uint64_t now_ms)
 {
+    unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
+    if (damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation >= generation)
+        return;
     struct qp_damping_entry *entry = place(damping, path_hash);
-    uint32_t hold_ms = HOLD_FIRST_MS;
-    if (entry->path_hash == path_hash)
-        hold_ms = entry->hold_ms * 2 < HOLD_MOST_MS ? entry->hold_ms * 2 : HOLD_MOST_MS;
-    else if (entry->path_hash == 0)
-        damping->used++;
-    *entry =
-        (struct qp_damping_entry){.path_hash = path_hash, .until_ms = now_ms + hold_ms, .hold_ms = hold_ms};
+    uint32_t hold_ms = 0;
+    if (entry->path_hash == path_hash) {
+        if (entry->generation >= generation)
+            return;
+        hold_ms = entry->hold_ms ? entry->hold_ms * 2 : HOLD_FIRST_MS;
+    } else {
+        damping->used += entry->path_hash == 0;
+        hold_ms = accepted_elsewhere ? HOLD_FIRST_MS : 0;
+    }
+    hold_ms = hold_ms < HOLD_MOST_MS ? hold_ms : HOLD_MOST_MS;
+    *entry = (struct qp_damping_entry){
+        .path_hash = path_hash, .generation = generation, .until_ms = now_ms + hold_ms, .hold_ms = hold_ms};
 }
 
-void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash)
+void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation)
 {
+    unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
+    damping->accepted[slot].path_hash = path_hash;
+    damping->accepted[slot].generation = generation;
     unsigned at = find(damping, path_hash);
     if (at == QP_DAMPING_ENTRIES)
         return;

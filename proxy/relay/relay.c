@@ -45,6 +45,7 @@ struct qp_relay *qp_relay_new(struct qp_loop *loop, const struct qp_relay_opts *
     qp_list_init(&relay->warm);
     relay->pools = qp_alloc(opts->account_count * sizeof(struct qp_pool *));
     relay->authorities = qp_alloc(opts->account_count * sizeof(struct qp_slice));
+    relay->accepted = qp_alloc(opts->account_count * sizeof *relay->accepted);
     for (unsigned i = 0; i < opts->account_count; i++) {
         relay->pools[i] = make_pool(loop, opts, &opts->accounts[i]);
         relay->authorities[i] = make_authority(&opts->accounts[i]);
@@ -62,6 +63,7 @@ void qp_relay_close(struct qp_relay **relay)
     }
     qp_free(r->pools);
     qp_free(r->authorities);
+    qp_free(r->accepted);
     qp_buf_wipe(&r->head);
     qp_buf_deinit(&r->scratch);
     qp_free(r);

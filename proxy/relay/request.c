@@ -377,13 +377,18 @@ static void on_send_deadline(struct relayed *r, const struct detail *d)
 static void learn(struct relayed *r, bool accepted)
 {
     struct qp_relay *relay = r->relay;
+    uint64_t generation = r->attempt.generation;
+    uint64_t *newest_accepted = &relay->accepted[r->account_index];
     if (r->account->static_token)
         return;
-    qp_view_report(relay->view, r->account_index, r->attempt.generation, accepted);
-    if (accepted)
-        qp_damping_accepted(&relay->damping, r->path_hash);
-    else if (r->minted && r->attempt.generation >= r->min_generation)
-        qp_damping_rejected(&relay->damping, r->path_hash, qp_loop_now_ms(relay->loop));
+    qp_view_report(relay->view, r->account_index, generation, accepted);
+    if (accepted) {
+        qp_damping_accepted(&relay->damping, r->path_hash, generation);
+        *newest_accepted = generation > *newest_accepted ? generation : *newest_accepted;
+    } else if (r->minted && generation >= r->min_generation) {
+        qp_damping_rejected(&relay->damping, r->path_hash, generation, *newest_accepted >= generation,
+                            qp_loop_now_ms(relay->loop));
+    }
 }
 
 static enum qp_replay_verdict judge(struct relayed *r, unsigned status)

@@ -93,7 +93,7 @@ static void take_token(struct qp_account *account, struct qp_secret **token, uin
     account->expires_ms = life_ms ? now_ms + life_ms : 0;
     account->failures = 0;
     account->last_error[0] = 0;
-    qp_damping_new_token(&account->damping, account->generation);
+    qp_account_damping_new_token(&account->damping, account->generation);
     qp_keeper_publish_token(account);
     uint64_t due_ms = life_ms;
     if (life_ms > QP_PACE_ON_NEED_LIFE_MS)
@@ -226,7 +226,7 @@ static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict
 {
     uint64_t now_ms = now_of(account);
     bool is_on_rejection = qp_account_has_usable_token(account);
-    if (is_on_rejection && qp_damping_is_quiet(&account->damping, now_ms)) {
+    if (is_on_rejection && qp_account_damping_is_quiet(&account->damping, now_ms)) {
         *verdict = (struct qp_verdict){
             .outcome = QP_NEED_REJECTED,
             .retry_after_s = 1 + (uint32_t)((account->damping.quiet_until_ms - now_ms) / 1000),
@@ -235,7 +235,7 @@ static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict
         return true;
     }
     if (is_on_rejection && account->damping.never_accepted) {
-        qp_damping_spend(&account->damping, now_ms);
+        qp_account_damping_spend(&account->damping, now_ms);
         qp_keeper_publish_damping(account);
     }
     start_call(account);
@@ -277,7 +277,7 @@ bool qp_account_consider(struct qp_account *account, uint64_t generation, struct
 
 void qp_account_report(struct qp_account *account, uint64_t generation, bool accepted)
 {
-    if (!qp_damping_report(&account->damping, generation, accepted, now_of(account)))
+    if (!qp_account_damping_report(&account->damping, generation, accepted, now_of(account)))
         return;
     if (account->damping.never_accepted)
         qp_log_warn("token",

@@ -28,7 +28,7 @@ struct qp_account {
 
     unsigned failures;         /* calls in a row */
     unsigned open_redemptions; /* calls with this refresh token whose outcome nobody knows */
-    struct qp_damping damping;
+    struct qp_account_damping damping;
     uint64_t token_calls;
     uint64_t token_call_failures;
     char last_error[384]; /* empty: none */

@@ -71,14 +71,14 @@ uint32_t qp_pace_retry_after_s(struct qp_slice value, int64_t unix_s)
     return seconds > QP_PACE_RETRY_AFTER_MAX_S ? QP_PACE_RETRY_AFTER_MAX_S : (uint32_t)seconds;
 }
 
-void qp_damping_new_token(struct qp_damping *damping, uint64_t generation)
+void qp_account_damping_new_token(struct qp_account_damping *damping, uint64_t generation)
 {
     damping->last[1] = damping->last[0];
     damping->last[0].generation = generation;
     damping->last[0].accepted = damping->last[0].rejected = false;
 }
 
-static bool was_never_accepted(const struct qp_damping *damping)
+static bool was_never_accepted(const struct qp_account_damping *damping)
 {
     for (int i = 0; i < 2; ++i) {
         if (!damping->last[i].generation || damping->last[i].accepted || !damping->last[i].rejected)
@@ -87,7 +87,7 @@ static bool was_never_accepted(const struct qp_damping *damping)
     return true;
 }
 
-bool qp_damping_report(struct qp_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms)
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms)
 {
     for (int i = 0; i < 2; ++i) {
         if (damping->last[i].generation != generation)
@@ -105,12 +105,12 @@ bool qp_damping_report(struct qp_damping *damping, uint64_t generation, bool acc
     return false;
 }
 
-bool qp_damping_is_quiet(const struct qp_damping *damping, uint64_t now_ms)
+bool qp_account_damping_is_quiet(const struct qp_account_damping *damping, uint64_t now_ms)
 {
     return damping->never_accepted && now_ms < damping->quiet_until_ms;
 }
 
-void qp_damping_spend(struct qp_damping *damping, uint64_t now_ms)
+void qp_account_damping_spend(struct qp_account_damping *damping, uint64_t now_ms)
 {
     damping->quiet_ms *= 2;
     if (damping->quiet_ms > QP_PACE_DAMPED_MAX_MS)

@@ -29,7 +29,7 @@ uint64_t qp_pace_backoff_ms(unsigned failures, uint64_t random);
 uint32_t qp_pace_retry_after_s(struct qp_slice value, int64_t unix_s);
 
 /* What the origin said to the last two tokens of an account. */
-struct qp_damping {
+struct qp_account_damping {
     struct {
         uint64_t generation; /* 0: none */
         bool accepted;
@@ -40,11 +40,11 @@ struct qp_damping {
     uint64_t quiet_ms;
 };
 
-void qp_damping_new_token(struct qp_damping *damping, uint64_t generation);
+void qp_account_damping_new_token(struct qp_account_damping *damping, uint64_t generation);
 /* True if never_accepted changed. A report on an older generation than the last two changes nothing. */
-bool qp_damping_report(struct qp_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms);
-bool qp_damping_is_quiet(const struct qp_damping *damping, uint64_t now_ms);
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms);
+bool qp_account_damping_is_quiet(const struct qp_account_damping *damping, uint64_t now_ms);
 /* A mint is made although never_accepted: the next one has to wait twice as long. */
-void qp_damping_spend(struct qp_damping *damping, uint64_t now_ms);
+void qp_account_damping_spend(struct qp_account_damping *damping, uint64_t now_ms);
 
 #endif

@@ -60,9 +60,12 @@ void __wrap_uv_freeaddrinfo(struct addrinfo *list)
         __real_uv_freeaddrinfo(list);
 }
 
-int __real_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address, uv_connect_cb cb);
-int __wrap_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address, uv_connect_cb cb);
-int __wrap_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address, uv_connect_cb cb)
+int __real_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address,
+                          uv_connect_cb cb);
+int __wrap_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address,
+                          uv_connect_cb cb);
+int __wrap_uv_tcp_connect(uv_connect_t *request, uv_tcp_t *tcp, const struct sockaddr *address,
+                          uv_connect_cb cb)
 {
     connect_count++;
     return connect_error != 0 ? connect_error : __real_uv_tcp_connect(request, tcp, address, cb);
@@ -193,10 +196,9 @@ static void make_dialer(const char *host, const char *ca, uint32_t timeout_ms)
         snprintf(path, sizeof(path), QP_TEST_CERTS "/%s.pem", ca);
         assert_int_equal(qp_trust_load(path, &trust, error, sizeof(error)), QP_OK);
     }
-    dialer = qp_dialer_new(test_loop, &(struct qp_dialer_opts){.host = qp_slice_str(host),
-                                                               .port = port,
-                                                               .trust = trust,
-                                                               .timeout_ms = timeout_ms});
+    dialer = qp_dialer_new(
+        test_loop, &(struct qp_dialer_opts){
+                       .host = qp_slice_str(host), .port = port, .trust = trust, .timeout_ms = timeout_ms});
 }
 
 static void start(struct outcome *outcome)
@@ -450,7 +452,8 @@ static void a_silent_address_does_not_use_up_all_the_time(void **state)
     assert_int_equal(listen(fd, 0), 0);
     for (unsigned i = 0; i < 3; i++) { /* its queue is full: the kernel does not answer */
         fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_true(connect(fill[i], (struct sockaddr *)&silent, sizeof(silent)) == 0 || errno == EINPROGRESS);
+        assert_true(connect(fill[i], (struct sockaddr *)&silent, sizeof(silent)) == 0 ||
+                    errno == EINPROGRESS);
     }
     make_dialer("localhost", NULL, 600);
     RESOLVES_TO("127.0.0.2", "127.0.0.1");

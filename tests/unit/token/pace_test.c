@@ -72,63 +72,63 @@ static void test_retry_after(void **state)
 
 static void test_damping_needs_two_rejected_tokens(void **state)
 {
-    struct qp_damping damping = {0};
-    qp_damping_new_token(&damping, 1);
-    assert_false(qp_damping_report(&damping, 1, false, 0));
-    qp_damping_new_token(&damping, 2);
+    struct qp_account_damping damping = {0};
+    qp_account_damping_new_token(&damping, 1);
+    assert_false(qp_account_damping_report(&damping, 1, false, 0));
+    qp_account_damping_new_token(&damping, 2);
     assert_false(damping.never_accepted);
-    assert_true(qp_damping_report(&damping, 2, false, 100));
+    assert_true(qp_account_damping_report(&damping, 2, false, 100));
     assert_true(damping.never_accepted);
-    assert_true(qp_damping_is_quiet(&damping, 100 + 999));
-    assert_false(qp_damping_is_quiet(&damping, 100 + 1000));
+    assert_true(qp_account_damping_is_quiet(&damping, 100 + 999));
+    assert_false(qp_account_damping_is_quiet(&damping, 100 + 1000));
     /* Stays over a new token until the origin takes one. */
-    qp_damping_new_token(&damping, 3);
-    assert_false(qp_damping_report(&damping, 3, false, 200));
+    qp_account_damping_new_token(&damping, 3);
+    assert_false(qp_account_damping_report(&damping, 3, false, 200));
     assert_true(damping.never_accepted);
-    assert_true(qp_damping_report(&damping, 3, true, 300));
+    assert_true(qp_account_damping_report(&damping, 3, true, 300));
     assert_false(damping.never_accepted);
-    assert_false(qp_damping_is_quiet(&damping, 300));
+    assert_false(qp_account_damping_is_quiet(&damping, 300));
 }
 
 static void test_damping_one_acceptance_is_enough(void **state)
 {
-    struct qp_damping damping = {0};
-    qp_damping_new_token(&damping, 1);
-    qp_damping_report(&damping, 1, true, 0);
-    qp_damping_report(&damping, 1, false, 0);
-    qp_damping_new_token(&damping, 2);
-    assert_false(qp_damping_report(&damping, 2, false, 0));
+    struct qp_account_damping damping = {0};
+    qp_account_damping_new_token(&damping, 1);
+    qp_account_damping_report(&damping, 1, true, 0);
+    qp_account_damping_report(&damping, 1, false, 0);
+    qp_account_damping_new_token(&damping, 2);
+    assert_false(qp_account_damping_report(&damping, 2, false, 0));
     assert_false(damping.never_accepted);
 }
 
 static void test_damping_late_reports(void **state)
 {
-    struct qp_damping damping = {0};
+    struct qp_account_damping damping = {0};
     for (uint64_t generation = 1; generation <= 4; ++generation)
-        qp_damping_new_token(&damping, generation);
-    assert_false(qp_damping_report(&damping, 1, false, 0));
-    assert_false(qp_damping_report(&damping, 2, false, 0));
-    assert_false(qp_damping_report(&damping, 9, false, 0));
-    assert_false(qp_damping_report(&damping, 3, false, 0));
-    assert_true(qp_damping_report(&damping, 4, false, 0));
-    assert_false(qp_damping_report(&damping, 2, true, 0));
+        qp_account_damping_new_token(&damping, generation);
+    assert_false(qp_account_damping_report(&damping, 1, false, 0));
+    assert_false(qp_account_damping_report(&damping, 2, false, 0));
+    assert_false(qp_account_damping_report(&damping, 9, false, 0));
+    assert_false(qp_account_damping_report(&damping, 3, false, 0));
+    assert_true(qp_account_damping_report(&damping, 4, false, 0));
+    assert_false(qp_account_damping_report(&damping, 2, true, 0));
     assert_true(damping.never_accepted);
     /* The last but one is still one of the two. */
-    assert_true(qp_damping_report(&damping, 3, true, 0));
+    assert_true(qp_account_damping_report(&damping, 3, true, 0));
     assert_false(damping.never_accepted);
 }
 
 static void test_damping_doubles(void **state)
 {
-    struct qp_damping damping = {0};
-    qp_damping_new_token(&damping, 1);
-    qp_damping_new_token(&damping, 2);
-    qp_damping_report(&damping, 1, false, 0);
-    qp_damping_report(&damping, 2, false, 0);
+    struct qp_account_damping damping = {0};
+    qp_account_damping_new_token(&damping, 1);
+    qp_account_damping_new_token(&damping, 2);
+    qp_account_damping_report(&damping, 1, false, 0);
+    qp_account_damping_report(&damping, 2, false, 0);
     static const uint64_t quiet_ms[] = {2000,  4000,   8000,   16000,  32000,
                                         64000, 128000, 256000, 300000, 300000};
     for (size_t i = 0; i < sizeof(quiet_ms) / sizeof(quiet_ms[0]); ++i) {
-        qp_damping_spend(&damping, 0);
+        qp_account_damping_spend(&damping, 0);
         assert_int_equal(damping.quiet_until_ms, quiet_ms[i]);
     }
 }
