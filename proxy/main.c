@@ -1,10 +1,7 @@
-/* The door: picks a subcommand; no logic. */
-#include "version.h"
+/* main.c - the door. */
+#include "cli/cli.h"
 
-#include <stdio.h>
-
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("qproxy " QP_VERSION);
-    return 0;
+    return qp_cli_main(argc, argv);
 }

@@ -18,7 +18,7 @@ enum qp_field_id qp_field_lookup(struct qp_slice name)
     const char first = (char)(name.at[0] | 0x20);
 #define QP_FIELD_ROW(id, text, rules)                                \
     if (name.len == sizeof(text) - 1 && first == ((text)[0] | 0x20)) \
-        return qp_slice_is_nocase(name, QP_SLICE(text)) ? id : QP_FIELD_OTHER;
+        return qp_slice_is_nocase(name, QP_SLICE(text)) ? (id) : QP_FIELD_OTHER;
 #include "http/field_rules.def"
 #undef QP_FIELD_ROW
     return QP_FIELD_OTHER;

@@ -227,6 +227,9 @@ static int on_header_value_complete(llhttp_t *engine)
     struct qp_parser *parser = parser_of(engine);
     const bool in_trailers = parser->state == QP_PARSE_IN_TRAILERS;
     struct qp_fields *fields = in_trailers ? &parser->message.trailers : &parser->message.fields;
+    if (in_trailers) /* framing fields are fields like others here: not honoured, not sent on, and no reason
+                        to refuse */
+        engine->flags = F_TRAILING;
     if (fields->count == parser->limits->fields)
         return refuse_in_callback(parser, QP_REFUSAL_TOO_MANY_FIELDS);
     if (!qp_fields_add(fields, parser->arena, parser->name, qp_slice_trim(collected(parser))))

@@ -58,7 +58,9 @@ static bool is_port(struct qp_slice text)
 
 static bool split_authority(struct qp_slice text, struct authority *out)
 {
-    const bool bracketed = text.len > 0 && text.at[0] == '[';
+    if (text.len == 0)
+        return false;
+    const bool bracketed = text.at[0] == '[';
     const size_t host_end = span_until(text, bracketed ? ']' : ':', bracketed ? ']' : ':');
     if (bracketed && host_end == text.len)
         return false;

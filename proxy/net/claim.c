@@ -33,11 +33,9 @@ static const char *path_of(const struct qp_address *address)
     return address->u.local.sun_path;
 }
 
-static int set_option(int fd, int level, int option)
+static int set_option(int fd, int level, int option, int value)
 {
-    int on = 1;
-
-    return setsockopt(fd, level, option, &on, sizeof(on));
+    return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
 static int new_tcp_socket(const struct qp_address *address)
@@ -48,8 +46,8 @@ static int new_tcp_socket(const struct qp_address *address)
     if (fd < 0)
         return -1;
     /* Else connections of a former daemon in TIME_WAIT block the port. And [::] does not mean IPv4 too. */
-    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) != 0 ||
-        (family == AF_INET6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0)) {
+    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0 ||
+        (family == AF_INET6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0)) {
         close(fd);
         return -1;
     }
@@ -65,11 +63,16 @@ static bool claim_tcp(struct qp_listen_claim *claim)
         return false;
     /* A port of the kernel's choice is free, and the pause in listening would give it back. */
     bool chosen = address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
-    if (chosen)
-        return getsockname(claim->fd, &address->u.any, &address->len) == 0 &&
-               set_option(claim->fd, SOL_SOCKET, SO_REUSEPORT) == 0;
-    return listen(claim->fd, 1) == 0 && shutdown(claim->fd, SHUT_RD) == 0 &&
-           set_option(claim->fd, SOL_SOCKET, SO_REUSEPORT) == 0;
+    if (chosen) {
+        if (getsockname(claim->fd, &address->u.any, &address->len) != 0)
+            return false;
+    } else if (listen(claim->fd, 1) != 0 || shutdown(claim->fd, SHUT_RD) != 0) {
+        return false;
+    }
+    /* Two sockets with SO_REUSEADDR share a port while only one of them listens: without it the claim stands in the way of all but
+     * our workers. */
+    return set_option(claim->fd, SOL_SOCKET, SO_REUSEADDR, 0) == 0 &&
+           set_option(claim->fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0;
 }
 
 /* Locks PATH.lock; the file may be removed by its owner between our open and our lock, then the lock means nothing. */
@@ -223,7 +226,7 @@ int qp_listen_fd(struct qp_listen_claim *claim)
     int fd = new_tcp_socket(address);
     if (fd < 0)
         return -1;
-    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT) == 0 && bind(fd, &address->u.any, address->len) == 0 &&
+    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 && bind(fd, &address->u.any, address->len) == 0 &&
         listen(fd, BACKLOG) == 0)
         return fd;
     int error = errno;

@@ -12,6 +12,9 @@
 #include "base/check.h"
 #include "http/write.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 enum {
     ARENA_BLOCK_BYTES = 4096,
     INFORMED_MAX = 16,
@@ -402,6 +405,17 @@ void qp_exchange_resume(struct qp_exchange *exchange)
 }
 
 /* ---- what an owner asks ---- */
+
+bool qp_exchange_probe(struct qp_exchange *exchange)
+{
+    char byte;
+    bool silent = exchange->stream &&
+                  recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                  errno == EAGAIN;
+
+    exchange->life.is_poisoned |= !silent;
+    return silent;
+}
 
 bool qp_exchange_is_reused(const struct qp_exchange *exchange)
 {

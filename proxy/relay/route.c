@@ -32,22 +32,6 @@ static bool has_host(const struct qp_relay_account *account, struct qp_slice hos
     return false;
 }
 
-static int by_prefix(const struct qp_relay_opts *opts, struct qp_slice *target)
-{
-    int found = -1;
-    size_t found_len = 0;
-    for (unsigned i = 0; i < opts->account_count; i++) {
-        struct qp_slice prefix = qp_slice_str(opts->accounts[i].path_prefix);
-        if (prefix.len > found_len && has_prefix(*target, prefix)) {
-            found = (int)i;
-            found_len = prefix.len;
-        }
-    }
-    if (found >= 0)
-        *target = without_prefix(*target, found_len);
-    return found;
-}
-
 static bool has_own_listener(const struct qp_relay_opts *opts, int account)
 {
     for (unsigned i = 0; i < opts->listener_count; i++)
@@ -56,26 +40,38 @@ static bool has_own_listener(const struct qp_relay_opts *opts, int account)
     return false;
 }
 
+/* Of its prefix and its Host names, those that it has fit, and it has one. */
+static bool is_selected(const struct qp_relay_account *account, struct qp_slice host, struct qp_slice target)
+{
+    if (!account->path_prefix && account->host_count == 0)
+        return false;
+    return (!account->path_prefix || has_prefix(target, qp_slice_str(account->path_prefix))) &&
+           (account->host_count == 0 || has_host(account, host));
+}
+
+static int choose(const struct qp_relay_opts *opts, struct qp_slice host, struct qp_slice target)
+{
+    int otherwise = -1;
+    for (unsigned i = 0; i < opts->account_count; i++) {
+        const struct qp_relay_account *account = &opts->accounts[i];
+        if (is_selected(account, host, target))
+            return (int)i;
+        if (!account->path_prefix && account->host_count == 0 && !has_own_listener(opts, (int)i))
+            otherwise = (int)i;
+    }
+    return otherwise;
+}
+
 int qp_route(const struct qp_relay_opts *opts, unsigned listener_id, struct qp_slice authority,
              struct qp_slice *target)
 {
-    if (listener_id < opts->listener_count && opts->listener_accounts[listener_id] != QP_LISTENER_ANY) {
-        int own = opts->listener_accounts[listener_id];
-        struct qp_slice prefix = qp_slice_str(opts->accounts[own].path_prefix);
-        if (has_prefix(*target, prefix))
-            *target = without_prefix(*target, prefix.len);
-        return own;
-    }
-    int found = by_prefix(opts, target);
-    if (found >= 0)
-        return found;
-    struct qp_slice host = authority.at ? host_of(authority) : QP_SLICE_NONE;
-    for (unsigned i = 0; i < opts->account_count; i++)
-        if (host.len && has_host(&opts->accounts[i], host))
-            return (int)i;
-    for (unsigned i = 0; i < opts->account_count; i++)
-        if (!opts->accounts[i].path_prefix && opts->accounts[i].host_count == 0 &&
-            !has_own_listener(opts, (int)i))
-            return (int)i;
-    return -1;
+    int found = listener_id < opts->listener_count ? opts->listener_accounts[listener_id] : QP_LISTENER_ANY;
+    if (found == QP_LISTENER_ANY)
+        found = choose(opts, authority.at ? host_of(authority) : QP_SLICE_NONE, *target);
+    if (found < 0)
+        return -1;
+    struct qp_slice prefix = qp_slice_str(opts->accounts[found].path_prefix);
+    if (has_prefix(*target, prefix))
+        *target = without_prefix(*target, prefix.len);
+    return found;
 }

@@ -147,8 +147,10 @@ static void fail(struct qp_token_call *call, enum qp_result why, const char *det
         if (failure_rows[i].why == why)
             row = failure_rows[i];
     }
-    char shown[80] = "";
-    if (detail)
+    /* What the parser says is written for a client that sends such a message. */
+    bool is_about_http = why == QP_HTTP_MALFORMED || why == QP_HTTP_TOO_LARGE || why == QP_HTTP_TRUNCATED;
+    char shown[128] = "";
+    if (detail && !is_about_http)
         put_printable(shown, sizeof(shown), detail);
     struct qp_token_call_result result = {.answer = {.outcome = QP_GRANT_PASSING}};
     result.maybe_redeemed = call->exchange && qp_exchange_has_sent(call->exchange);
