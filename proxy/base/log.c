@@ -225,3 +225,8 @@ void qp_log_access_flush(void)
     access_len = 0;
     errno = kept_errno;
 }
+
+bool qp_log_access_is_pending(void)
+{
+    return access_len > 0;
+}

@@ -43,10 +43,11 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
             qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__);                                                \
     } while (0)
 
-/* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer holds
- * 16 KiB or at qp_log_access_flush(), which each loop calls when it has nothing else to do, at most once a second, and
- * before its thread ends. */
+/* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer
+ * holds 16 KiB or at qp_log_access_flush(), which each worker calls within a second. */
 void qp_log_access(struct qp_slice line);
 void qp_log_access_flush(void);
+/* True if this thread's buffer holds lines. */
+bool qp_log_access_is_pending(void);
 
 #endif

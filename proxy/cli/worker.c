@@ -3,10 +3,13 @@
 #include "base/log.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "net/timer.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+
+enum { ACCESS_FLUSH_MS = 1000 };
 
 struct qp_worker {
     const struct qp_worker_opts *opts;
@@ -16,6 +19,7 @@ struct qp_worker {
     struct qp_relay *relay;
     struct qp_server *server;
     struct qp_job ending;
+    struct qp_timer access_flush;
     pthread_t thread;
     bool started;
 };
@@ -30,10 +34,18 @@ struct stopped_mail {
     struct qp_worker *worker;
 };
 
-static void flush_access_log(void *context)
+static void flush_access_log(struct qp_timer *timer)
 {
-    (void)context;
+    (void)timer;
     qp_log_access_flush();
+}
+
+/* Each time that the loop is about to wait: lines that were written since the last look go out within a second, many in one call. */
+static void watch_access_log(void *context)
+{
+    struct qp_worker *worker = context;
+    if (qp_log_access_is_pending() && !qp_timer_is_armed(&worker->access_flush))
+        qp_timer_arm(worker->loop, &worker->access_flush, ACCESS_FLUSH_MS);
 }
 
 static enum qp_result open_listeners(struct qp_worker *worker, char *error, size_t error_size)
@@ -55,6 +67,7 @@ static void close_parts(struct qp_worker *worker)
     qp_relay_close(&worker->relay);
     qp_view_close(&worker->view);
     qp_mailbox_close(&worker->mailbox);
+    qp_timer_deinit(&worker->access_flush);
 }
 
 enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker **out, char *error,
@@ -68,7 +81,8 @@ enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker
     qp_keeper_add_view(opts->keeper, worker->view);
     worker->relay = qp_relay_new(worker->loop, opts->relay, worker->view);
     worker->server = qp_server_new(worker->loop, opts->server, qp_relay_handler(), worker->relay);
-    qp_loop_on_idle(worker->loop, flush_access_log, NULL);
+    qp_timer_init(&worker->access_flush, flush_access_log);
+    qp_loop_on_idle(worker->loop, watch_access_log, worker);
     enum qp_result result = open_listeners(worker, error, error_size);
     if (result == QP_OK)
         *out = worker;

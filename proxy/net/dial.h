@@ -20,7 +20,7 @@ struct qp_dialer_opts {
 };
 
 struct qp_dialer *qp_dialer_new(struct qp_loop *loop, const struct qp_dialer_opts *opts);
-/* Requires that no dial is running and no stream of it is open. */
+/* Requires that no dial is running; its streams may still be closing. *dialer becomes NULL. */
 void qp_dialer_free(struct qp_dialer **dialer);
 
 struct qp_dial_events {

@@ -344,9 +344,10 @@ void qp_stream_tls_free(struct qp_stream *stream)
 
     if (!session->ready && stream->fault != QP_OK)
         session->tls->counters.failed_handshakes++;
-    session->tls->stream_count--;
     stream->tls = NULL;
     mbedtls_ssl_free(&session->ssl);
+    session->tls->stream_count--;
+    qp_tls_drop(session->tls);
     qp_free(session->stash);
     qp_free(session);
 }

@@ -207,7 +207,14 @@ void qp_tls_free(struct qp_tls **slot)
     *slot = NULL;
     if (!tls)
         return;
-    qp_require(tls->stream_count == 0);
+    tls->is_released = true;
+    qp_tls_drop(tls);
+}
+
+void qp_tls_drop(struct qp_tls *tls)
+{
+    if (tls->stream_count > 0 || !tls->is_released)
+        return;
     qp_tls_forget_last12(tls);
     for (unsigned i = 0; i < tls->ticket_count; i++)
         mbedtls_ssl_session_free(&tls->tickets[i].session);

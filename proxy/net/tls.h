@@ -31,7 +31,7 @@ struct qp_tls *qp_tls_client_new(struct qp_loop *loop, const struct qp_trust *tr
 QP_MUST_USE enum qp_result qp_tls_server_new(struct qp_loop *loop, const char *cert_file, const char *key_file, struct qp_tls **tls,
                                              char *error, size_t error_size);
 
-/* Requires that no stream uses it any more. */
+/* Streams that still close or linger keep what they need; no new one may use it. *tls becomes NULL. */
 void qp_tls_free(struct qp_tls **tls);
 
 struct qp_tls_counters {

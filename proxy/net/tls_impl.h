@@ -26,7 +26,8 @@ struct qp_tls {
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context random; /* one a loop: no lock, no sharing */
     struct qp_tls_counters counters;
-    unsigned stream_count; /* streams that use it */
+    unsigned stream_count; /* streams that use it, closing and lingering ones included */
+    bool is_released;      /* its owner has freed it: it goes with the last stream */
     /* client */
     char *host;                                  /* NULL: a server */
     struct qp_tls_saved tickets[QP_TLS_TICKETS]; /* TLS 1.3, oldest first; each is used once (RFC 8446 appendix C.4) */
@@ -57,6 +58,8 @@ void qp_tls_offer_session(struct qp_tls *tls, mbedtls_ssl_context *ssl);
 /* Keeps the context's newest session. */
 void qp_tls_keep_session(struct qp_tls *tls, const mbedtls_ssl_context *ssl);
 void qp_tls_forget_last12(struct qp_tls *tls);
+/* A stream has let go of it: frees it if that was the last one and the owner has let go too. */
+void qp_tls_drop(struct qp_tls *tls);
 
 /* For tests: no version above TLS 1.2. */
 void qp_tls_limit_to_12(struct qp_tls *tls);

@@ -138,6 +138,7 @@ static void fail_waiters(struct qp_pool *pool, uint64_t before, enum qp_result r
         if (is_of_one_connection(result))
             break;
     }
+    start_dials(pool); /* for those who are left */
     for (struct qp_list *link; (link = qp_list_shift(&failed)) != NULL;)
         waiter_at(link)->done(waiter_at(link), NULL, result, detail);
 }
@@ -153,8 +154,6 @@ static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result res
     pool->dial_count--;
     if (!stream) {
         pool->counters.dial_failures++;
-        /* What the failed waiters leave to be dialled for is seen to before they are called: they may end the pool. */
-        qp_later(pool->loop, &pool->serve);
         fail_waiters(pool, number, result, detail);
         return;
     }
@@ -166,6 +165,7 @@ static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result res
         return;
     }
     unqueue(waiter);
+    start_dials(pool);
     waiter->done(waiter, exchange, QP_OK, NULL);
 }
 

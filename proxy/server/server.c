@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <time.h>
 
+/* At the limit each end and each new connection cross it: that is one situation, not a thousand. */
+enum { FULL_LOG_MS = 10000 };
+
 /* A listener and what its sessions need to know of it. */
 struct port {
     struct qp_list link;
@@ -69,8 +72,10 @@ static void follow_limit(struct qp_server *server)
         else
             qp_listener_resume(port->listener);
     }
-    if (is_full)
+    if (is_full && qp_loop_now_ms(server->loop) >= server->full_log_ms) {
         qp_log_warn("server", "limit of %u connections reached, accepting pauses", limit);
+        server->full_log_ms = qp_loop_now_ms(server->loop) + FULL_LOG_MS;
+    }
 }
 
 static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_address *from)

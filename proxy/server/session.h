@@ -108,7 +108,8 @@ struct qp_server {
     char date[32];
 
     bool is_draining;
-    bool is_full; /* listeners are paused for the limit on connections */
+    bool is_full;         /* listeners are paused for the limit on connections */
+    uint64_t full_log_ms; /* not said again before */
     struct qp_timer drain_timer;
     struct qp_job drained;
     void (*drain_done)(void *context);

@@ -2,7 +2,8 @@
 #include "http/write.h"
 
 /* A buffer that grows leaves its old block unwiped: the callers reserve for the worst case first. */
-enum { ENCODED_BYTES_MAX = 3, FIXED_BYTES = 512 };
+enum { FIXED_BYTES = 512 };
+static const size_t encoded_bytes_max = 3;
 
 static size_t secret_bytes(const struct qp_secret *secret)
 {
@@ -24,7 +25,7 @@ static bool is_plain_in_forms(unsigned char c)
 static void append_form_encoded(struct qp_buf *out, struct qp_slice text)
 {
     static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < text.len; ++i) {
+    for (size_t i = 0; text.at && i < text.len; ++i) {
         unsigned char c = (unsigned char)text.at[i];
         if (is_plain_in_forms(c)) {
             qp_buf_append_char(out, (char)c);
@@ -71,7 +72,7 @@ void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret
                    struct qp_buf *body)
 {
     qp_buf_reserve(body,
-                   FIXED_BYTES + ENCODED_BYTES_MAX *
+                   FIXED_BYTES + encoded_bytes_max *
                                      (text_bytes(account->client_id) + text_bytes(account->scope) +
                                       secret_bytes(account->client_secret) + secret_bytes(refresh_token)));
     if (account->grant == QP_GRANT_REFRESH_TOKEN) {
@@ -93,7 +94,7 @@ void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret
 static void append_basic(const struct qp_account_opts *account, struct qp_buf *head)
 {
     struct qp_buf pair = {0};
-    qp_buf_reserve(&pair, 1 + ENCODED_BYTES_MAX *
+    qp_buf_reserve(&pair, 1 + encoded_bytes_max *
                                   (text_bytes(account->client_id) + secret_bytes(account->client_secret)));
     append_form_encoded(&pair, qp_slice_str(account->client_id));
     qp_buf_append_char(&pair, ':');
@@ -109,7 +110,7 @@ void qp_grant_head(const struct qp_account_opts *account, struct qp_slice author
 {
     /* Base64 makes four of three. */
     qp_buf_reserve(head, FIXED_BYTES + authority.len + path.len +
-                             2 * ENCODED_BYTES_MAX *
+                             2 * encoded_bytes_max *
                                  (text_bytes(account->client_id) + secret_bytes(account->client_secret)));
     qp_write_request_line(head, QP_SLICE("POST"), path);
     qp_write_field(head, QP_SLICE("Host"), authority);

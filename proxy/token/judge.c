@@ -8,6 +8,7 @@
 
 enum {
     ACCESS_TOKEN_BYTES = 8 * 1024, /* what every origin takes in one field */
+    CODE_BYTES = 32,               /* the longest in use has 25 */
     LIFE_DEFAULT_S = 3600,
     LIFE_MAX_S = 365 * 24 * 3600
 };
@@ -72,19 +73,21 @@ static const char *error_code_of(const cJSON *root)
     return string_of(cJSON_GetObjectItemCaseSensitive(meta, "error"), "errorCode");
 }
 
-/* What the endpoint says goes to log and status page: nothing in it may be more than a word. */
-static void copy_code(const char *code, char *out, size_t size)
+/* What the endpoint says goes to log and status page: nothing in it may be more than a word, and what is longer than any
+ * code might be an echo of what we sent. */
+static void take_code(const char *code, struct qp_grant_answer *answer)
 {
-    size_t i = 0;
-    for (; code[i] && i + 1 < size; ++i) {
+    size_t len = strlen(code);
+    if (len > CODE_BYTES)
+        return;
+    for (size_t i = 0; i <= len; ++i) {
         bool is_word = (code[i] >= '0' && code[i] <= '9') || (code[i] >= 'A' && code[i] <= 'Z') ||
                        (code[i] >= 'a' && code[i] <= 'z') || code[i] == '_' || code[i] == '-' ||
                        code[i] == '.';
-        out[i] = code[i];
-        if (!is_word)
-            out[i] = '?';
+        answer->error[i] = '?';
+        if (is_word || i == len)
+            answer->error[i] = code[i];
     }
-    out[i] = 0;
 }
 
 /* RFC 6750 section 2.1, and nothing that could leave a field value (RFC 9110 section 5.5). */
@@ -218,7 +221,7 @@ static void judge_object(unsigned status, const cJSON *root, struct qp_grant_ans
         return;
     if (!is_passing_status(status) && judge_code(code, answer))
         return;
-    copy_code(code, answer->error, sizeof(answer->error));
+    take_code(code, answer);
 }
 
 void qp_grant_judge(unsigned status, struct qp_slice body, struct qp_grant_answer *answer)

@@ -107,6 +107,7 @@ void qp_keeper_take_ask(struct qp_mail *mail, void *receiver)
     qp_free(mail);
     if (keeper->is_closing)
         return;
+    qp_require(ask.account < keeper->account_count);
     struct qp_account *account = &keeper->accounts[ask.account];
     struct qp_seat *seat = ask.line->seat;
     if (qp_broken(seat == NULL))
@@ -165,10 +166,10 @@ static int64_t seconds_from(uint64_t from_ms, uint64_t to_ms)
     return to_ms > from_ms ? (int64_t)((to_ms - from_ms) / 1000) : 0;
 }
 
-struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned index)
+struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned account_index)
 {
-    qp_require(index < keeper->account_count);
-    const struct qp_account *account = &keeper->accounts[index];
+    qp_require(account_index < keeper->account_count);
+    const struct qp_account *account = &keeper->accounts[account_index];
     uint64_t now_ms = qp_loop_now_ms(keeper->loop);
     bool has_token = account->generation > 0;
     return (struct qp_token_status){

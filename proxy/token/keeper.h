@@ -68,6 +68,6 @@ struct qp_token_status {
     uint64_t token_call_failures;
     const char *last_error; /* in words; NULL: none. Valid until the next turn */
 };
-struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned account);
+struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned account_index);
 
 #endif

@@ -3,8 +3,8 @@
 uint64_t qp_pace_refresh_after_ms(uint64_t life_ms, uint64_t random)
 {
     uint64_t margin_ms = life_ms / 10;
-    if (margin_ms > 60 * 1000)
-        margin_ms = 60 * 1000;
+    if (margin_ms > QP_PACE_MARGIN_MAX_MS)
+        margin_ms = QP_PACE_MARGIN_MAX_MS;
     return life_ms - margin_ms - random % (margin_ms / 4 + 1);
 }
 
@@ -47,10 +47,10 @@ static bool unix_time_of(struct qp_slice text, int64_t *unix_s)
         !digits_at(text, 12, 4, &year) || !digits_at(text, 17, 2, &hour) ||
         !digits_at(text, 20, 2, &minute) || !digits_at(text, 23, 2, &second))
         return false;
-    for (int month = 0; month < 12; ++month) {
+    for (size_t month = 0; month < 12; ++month) {
         if (memcmp(months + 3 * month, text.at + 8, 3) != 0)
             continue;
-        *unix_s = days_of((int64_t)year, month + 1, (int64_t)day) * 86400 +
+        *unix_s = days_of((int64_t)year, (int64_t)month + 1, (int64_t)day) * 86400 +
                   (int64_t)(hour * 3600 + minute * 60 + second);
         return true;
     }

@@ -9,6 +9,7 @@
 #include "base/slice.h"
 
 enum {
+    QP_PACE_MARGIN_MAX_MS = 60 * 1000,
     QP_PACE_BACKOFF_FIRST_MS = 500,
     QP_PACE_BACKOFF_MAX_MS = 60 * 1000,
     QP_PACE_RETRY_AFTER_MAX_S = 3600,

@@ -57,8 +57,8 @@ void qp_view_line_post(struct qp_view_line *line, struct qp_token_news *news);
 void qp_token_news_free(struct qp_token_news *news);
 
 /* The two deliver functions: in view.c and keeper.c. */
-void qp_view_take_news(struct qp_mail *mail, void *view);
-void qp_keeper_take_ask(struct qp_mail *mail, void *keeper);
+void qp_view_take_news(struct qp_mail *mail, void *receiver);
+void qp_keeper_take_ask(struct qp_mail *mail, void *receiver);
 
 struct qp_mailbox *qp_keeper_mailbox(struct qp_keeper *keeper);
 struct qp_view_line *qp_view_line(struct qp_view *view);

@@ -314,7 +314,6 @@ static void tells_of_a_client_that_goes_at_each_stage(void **state)
             wire_close(client);
             stage_end(state);
             stage_begin(state);
-            stage_connect();
         }
     }
 }

@@ -204,13 +204,18 @@ static void test_sizes(void **state)
     assert_string_equal(answer.error, "too_large");
 }
 
-static void test_long_code_is_cut(void **state)
+static void test_long_code_is_no_code(void **state)
 {
     char body[300];
     struct qp_grant_answer answer;
-    snprintf(body, sizeof(body), "{\"error\":\"%0200d\"}", 0);
-    judge(400, body, &answer);
-    assert_int_equal(strlen(answer.error), sizeof(answer.error) - 1);
+    for (int len = 31; len <= 64; ++len) {
+        snprintf(body, sizeof(body), "{\"error\":\"%0*d\"}", len, 0);
+        judge(400, body, &answer);
+        if (len <= 32)
+            assert_int_equal(strlen(answer.error), len);
+        else
+            assert_string_equal(answer.error, "http_400");
+    }
 }
 
 int main(void)
@@ -219,7 +224,7 @@ int main(void)
         cmocka_unit_test(test_table),           cmocka_unit_test(test_life),
         cmocka_unit_test(test_refresh_token),   cmocka_unit_test(test_cut_at_every_byte),
         cmocka_unit_test(test_nul_in_the_body), cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_sizes),           cmocka_unit_test(test_long_code_is_cut),
+        cmocka_unit_test(test_sizes),           cmocka_unit_test(test_long_code_is_no_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
