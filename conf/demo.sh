@@ -64,7 +64,7 @@ trap 'exit 143' TERM
 fetch() { curl -q -sS --noproxy '*' --max-time 30 "$@"; }
 
 # number <name>: a number in the stand-in's counters, the first with that name
-number() { fetch "$control/counters?echoes=0" | tr '{,}' '\n\n\n' | sed -n "s/^\"$1\"://p" | head -n 1; }
+number() { fetch "$control/counters?echoes=0" | tr '{,}' '[\n*]' | sed -n "s/^\"$1\"://p" | head -n 1; }
 # Token calls that gave a token.
 token_calls() { fetch "$control/counters?echoes=0" | sed -n 's/.*"token_calls":{"total":\([0-9]*\).*/\1/p'; }
 # text <member>: a text member of the JSON on standard input
@@ -242,11 +242,16 @@ Both are still running. Try:
 
     curl $base/whoami
     curl '$base/surveys?offset=100'
-    curl -d 'any body' $base/_echo                    what the origin received
-    curl -X POST $control/revoke-all    kill all tokens, then ask again
-    curl $control/counters              what the stand-in has seen
-    curl -d '{"always_401": true}' $control/knobs     and what qproxy makes of it
+    curl -d 'any body' $base/_echo
+        shows what the origin received
+    curl -X POST $control/revoke-all
+        kills all tokens; then ask again
+    curl -d '{"always_401": true}' $control/knobs
+        accepts none any more; {"always_401": false} ends it
+    curl $control/counters
+        shows what the stand-in has seen
     tail -f $dir/proxy.err
+        is the log of qproxy
 
 Stop them:
 

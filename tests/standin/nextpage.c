@@ -20,6 +20,8 @@ static bool style_is(struct si_call *call, const char *style)
 static void append_styled(struct si_call *call, struct qp_slice text)
 {
     struct qp_buf *out = &call->out;
+    if (!text.at)
+        return;
     if (style_is(call, "unicode") && text.len > 0) {
         qp_buf_append_fmt(out, "\\u%04X", (unsigned)(unsigned char)text.at[0]);
         text = qp_slice(text.at + 1, text.len - 1);
