@@ -24,8 +24,8 @@ BELOW = {
 # Which rooms may include which third-party library.
 LIBRARIES = {
     r"llhttp\.h": ("llhttp", {"http"}),
-    r"(mbedtls|psa)/.*": ("mbedTLS", {"net", "token"}),
-    r"cJSON(_Utils)?\.h": ("cJSON", {"token", "config", "admin"}),
+    r"(mbedtls|psa)/.*": ("mbedTLS", {"net", "token", "standin"}),
+    r"cJSON(_Utils)?\.h": ("cJSON", {"token", "config", "admin", "standin"}),
     r"uv(/.*)?\.h": ("libuv", {"net", "cli"}),
 }
 

@@ -93,7 +93,10 @@ uint64_t si_param_u64(const struct si_call *call, const char *name, uint64_t oth
     return text.at && qp_slice_to_u64(text, &value) ? value : otherwise;
 }
 
-bool si_param_on(const struct si_call *call, const char *name) { return si_param_u64(call, name, 0) != 0; }
+bool si_param_on(const struct si_call *call, const char *name)
+{
+    return si_param_u64(call, name, 0) != 0;
+}
 
 /* ---- events ---- */
 
@@ -372,4 +375,7 @@ void si_reply_feed(struct si_call *call, const char *content_type, bool hash)
         call_begin(call, NULL);
 }
 
-void si_reply_never(struct si_call *call) { call->answering = true; }
+void si_reply_never(struct si_call *call)
+{
+    call->answering = true;
+}

@@ -126,9 +126,9 @@ void si_call_ask_body(struct si_call *call);
 
 /* ---- between the files ---- */
 
-void si_gate_head(struct si_call *call);   /* gate.c: decides, answers or lets the body come */
-void si_gate_body(struct si_call *call);   /* after each piece, while rejecting */
-void si_gate_end(struct si_call *call);    /* at the end, while rejecting */
+void si_gate_head(struct si_call *call); /* gate.c: decides, answers or lets the body come */
+void si_gate_body(struct si_call *call); /* after each piece, while rejecting */
+void si_gate_end(struct si_call *call);  /* at the end, while rejecting */
 const struct si_route *si_route_find(struct si_call *call); /* routes.c */
 /* The request's body has come to its end, or the answer goes out before it does: the record for the tests (probe.c). */
 void si_echo_record(struct si_call *call, unsigned status);

@@ -19,7 +19,8 @@ static uint64_t param(const struct order *order, const char *name, uint64_t othe
         struct qp_slice pair = qp_slice_cut(&rest, '&');
         struct qp_slice key = qp_slice_cut(&pair, '=');
         uint64_t value = 1; /* "?tokens" alone */
-        if (qp_slice_is(key, qp_slice_str(name)) && (!pair.at || pair.len == 0 || qp_slice_to_u64(pair, &value)))
+        if (qp_slice_is(key, qp_slice_str(name)) &&
+            (!pair.at || pair.len == 0 || qp_slice_to_u64(pair, &value)))
             return value;
     }
     return otherwise;
@@ -36,14 +37,16 @@ static unsigned counters(struct order *order)
     si_lock(world);
     si_counters_write(&world->counters, &world->tokens, param(order, "echoes", ECHOES_LISTED), &order->out);
     si_unlock(world);
-    qp_buf_append_fmt(&order->out,
-                      ",\"connections\":{\"open\":%u,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,\"refusals\":%llu,"
-                      "\"gone\":%llu}",
-                      loops.server.connections_open, loops.streams, (unsigned long long)loops.server.connections_accepted,
-                      (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
-                      (unsigned long long)loops.server.gone);
+    qp_buf_append_fmt(
+        &order->out,
+        ",\"connections\":{\"open\":%u,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,\"refusals\":%llu,"
+        "\"gone\":%llu}",
+        loops.server.connections_open, loops.streams, (unsigned long long)loops.server.connections_accepted,
+        (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
+        (unsigned long long)loops.server.gone);
     qp_buf_append_fmt(&order->out, ",\"handshakes\":{\"full\":%llu,\"resumed\":%llu,\"failed\":%llu}}\n",
-                      (unsigned long long)loops.tls.full_handshakes, (unsigned long long)loops.tls.resumed_handshakes,
+                      (unsigned long long)loops.tls.full_handshakes,
+                      (unsigned long long)loops.tls.resumed_handshakes,
                       (unsigned long long)loops.tls.failed_handshakes);
     return 200;
 }
@@ -117,8 +120,9 @@ static unsigned refresh_token(struct order *order)
 
 static unsigned other(struct order *order)
 {
-    qp_buf_append_str(&order->out, "{\"error\":\"GET /counters[?echoes=N] /knobs /issued, POST /knobs /reset[?tokens] "
-                                   "/revoke-all[?keep_latest=N][&refresh] /refresh-token\"}\n");
+    qp_buf_append_str(&order->out,
+                      "{\"error\":\"GET /counters[?echoes=N] /knobs /issued, POST /knobs /reset[?tokens] "
+                      "/revoke-all[?keep_latest=N][&refresh] /refresh-token\"}\n");
     return 404;
 }
 
@@ -127,8 +131,12 @@ static const struct {
     const char *path;
     unsigned (*run)(struct order *order);
 } orders[] = {
-    {"GET", "/counters", counters},  {"POST", "/revoke-all", revoke_all}, {"GET", "/knobs", get_knobs},
-    {"POST", "/knobs", post_knobs},  {"POST", "/reset", reset},           {"GET", "/issued", issued},
+    {"GET", "/counters", counters},
+    {"POST", "/revoke-all", revoke_all},
+    {"GET", "/knobs", get_knobs},
+    {"POST", "/knobs", post_knobs},
+    {"POST", "/reset", reset},
+    {"GET", "/issued", issued},
     {"POST", "/refresh-token", refresh_token},
 };
 
@@ -167,7 +175,8 @@ static void on_end(struct qp_request *request)
     unsigned (*run)(struct order *) = other;
     order->query = rest;
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-        if (qp_slice_is(method, qp_slice_str(orders[i].method)) && qp_slice_is(path, qp_slice_str(orders[i].path)))
+        if (qp_slice_is(method, qp_slice_str(orders[i].method)) &&
+            qp_slice_is(path, qp_slice_str(orders[i].path)))
             run = orders[i].run;
     unsigned status = run(order);
     struct qp_buf out = order->out; /* the reply ends the request, so what it needs is taken out first */
@@ -179,7 +188,10 @@ static void on_end(struct qp_request *request)
 
 static void on_drained(struct qp_request *request) {}
 
-static void on_gone(struct qp_request *request, enum qp_result why) { order_free(qp_request_context(request)); }
+static void on_gone(struct qp_request *request, enum qp_result why)
+{
+    order_free(qp_request_context(request));
+}
 
 static const char *refusal_body(void *handler_context, const struct qp_refusal *refusal, struct qp_buf *body)
 {

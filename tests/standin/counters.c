@@ -19,7 +19,8 @@ void si_counters_reset(struct si_counters *counters)
 
 void si_count_outcome(struct si_counters *counters, enum si_grant grant, const char *name)
 {
-    for (struct si_outcome *outcome = counters->outcome; outcome < counters->outcome + SI_OUTCOMES; outcome++) {
+    for (struct si_outcome *outcome = counters->outcome; outcome < counters->outcome + SI_OUTCOMES;
+         outcome++) {
         if (outcome->name[0] == '\0')
             snprintf(outcome->name, sizeof(outcome->name), "%s", name);
         if (strcmp(outcome->name, name) != 0)
@@ -77,7 +78,8 @@ uint64_t si_rejected_total(const struct si_counters *counters)
 static void write_token_calls(const struct si_counters *counters, struct qp_buf *out)
 {
     qp_buf_append_fmt(out, "\"token_calls\":{\"total\":%llu,\"open\":%llu,\"open_most\":%llu",
-                      (unsigned long long)counters->token_calls, (unsigned long long)counters->token_calls_open,
+                      (unsigned long long)counters->token_calls,
+                      (unsigned long long)counters->token_calls_open,
                       (unsigned long long)counters->token_calls_open_most);
     for (unsigned grant = 0; grant < SI_GRANTS; grant++) {
         const char *comma = "";
@@ -105,9 +107,10 @@ static void write_redemptions(const struct si_tokens *tokens, struct qp_buf *out
         repeated += refresh->redemptions > 1;
         revoked += refresh->revoked;
     }
-    qp_buf_append_fmt(out, ",\"redemptions\":{\"refresh_tokens\":%zu,\"most\":%llu,\"repeated\":%llu,\"revoked\":%llu}",
-                      tokens->refresh_count, (unsigned long long)most, (unsigned long long)repeated,
-                      (unsigned long long)revoked);
+    qp_buf_append_fmt(
+        out, ",\"redemptions\":{\"refresh_tokens\":%zu,\"most\":%llu,\"repeated\":%llu,\"revoked\":%llu}",
+        tokens->refresh_count, (unsigned long long)most, (unsigned long long)repeated,
+        (unsigned long long)revoked);
 }
 
 static void write_posts(const struct si_counters *counters, struct qp_buf *out)
@@ -135,7 +138,8 @@ static void write_echoes(const struct si_counters *counters, uint64_t echoes, st
     qp_buf_append_fmt(out, ",\"echo_count\":%llu,\"echoes\":[", (unsigned long long)counters->echo_count);
     for (uint64_t i = counters->echo_count - wanted; i < counters->echo_count; i++) {
         const struct si_echo *echo = &counters->echo[i % SI_ECHOES];
-        qp_buf_append_fmt(out, "%s{\"method\":\"%s\",\"status\":%u,\"token\":%llu,\"bytes\":%llu,\"complete\":%s,",
+        qp_buf_append_fmt(out,
+                          "%s{\"method\":\"%s\",\"status\":%u,\"token\":%llu,\"bytes\":%llu,\"complete\":%s,",
                           i == counters->echo_count - wanted ? "" : ",", echo->method, echo->status,
                           (unsigned long long)echo->serial, (unsigned long long)echo->bytes,
                           echo->complete ? "true" : "false");
@@ -156,7 +160,8 @@ void si_counters_write(const struct si_counters *counters, const struct si_token
     for (unsigned i = SI_UNKNOWN; i < SI_VERDICTS; i++)
         qp_buf_append_fmt(out, "\"%s\":%llu,", si_verdict_name(i), (unsigned long long)counters->rejected[i]);
     qp_buf_append_fmt(out, "\"no_credential\":%llu,\"two_credentials\":%llu},\"requests\":{\"total\":",
-                      (unsigned long long)counters->no_credential, (unsigned long long)counters->two_credentials);
+                      (unsigned long long)counters->no_credential,
+                      (unsigned long long)counters->two_credentials);
     uint64_t total = 0;
     for (unsigned i = 0; i < SI_ROUTES; i++)
         total += counters->route[i];
@@ -168,7 +173,8 @@ void si_counters_write(const struct si_counters *counters, const struct si_token
     for (unsigned status = 0; status < 1000; status++) {
         if (counters->answered[status] == 0)
             continue;
-        qp_buf_append_fmt(out, "%s\"%u\":%llu", comma, status, (unsigned long long)counters->answered[status]);
+        qp_buf_append_fmt(out, "%s\"%u\":%llu", comma, status,
+                          (unsigned long long)counters->answered[status]);
         comma = ",";
     }
     qp_buf_append_char(out, '}');

@@ -4,36 +4,36 @@
 
 #include "tokens.h"
 
-#define SI_ROUTE_MAP(X)                                                                                        \
-    X(SI_ROUTE_UNKNOWN, "unknown")                                                                             \
-    X(SI_ROUTE_TOKEN, "token")                                                                                 \
-    X(SI_ROUTE_WHOAMI, "whoami")                                                                               \
-    X(SI_ROUTE_SURVEYS, "surveys")                                                                             \
-    X(SI_ROUTE_SURVEY, "survey")                                                                               \
-    X(SI_ROUTE_DEFINITION, "survey_definition")                                                                \
-    X(SI_ROUTE_EXPORT_START, "export_start")                                                                   \
-    X(SI_ROUTE_EXPORT_POLL, "export_poll")                                                                     \
-    X(SI_ROUTE_EXPORT_FILE, "export_file")                                                                     \
-    X(SI_ROUTE_LEGACY_START, "legacy_start")                                                                   \
-    X(SI_ROUTE_LEGACY_POLL, "legacy_poll")                                                                     \
-    X(SI_ROUTE_LEGACY_FILE, "legacy_file")                                                                     \
-    X(SI_ROUTE_IMPORT_START, "import_start")                                                                   \
-    X(SI_ROUTE_IMPORT_POLL, "import_poll")                                                                     \
-    X(SI_ROUTE_DIRECTORIES, "directories")                                                                     \
-    X(SI_ROUTE_MAILING_LISTS, "mailinglists")                                                                  \
-    X(SI_ROUTE_CONTACTS, "contacts")                                                                           \
-    X(SI_ROUTE_DISTRIBUTIONS, "distributions")                                                                 \
-    X(SI_ROUTE_DISTRIBUTE, "distribution_create")                                                              \
-    X(SI_ROUTE_LINKS, "distribution_links")                                                                    \
-    X(SI_ROUTE_SUBSCRIBE, "subscription_create")                                                               \
-    X(SI_ROUTE_SUBSCRIPTION, "subscription")                                                                   \
-    X(SI_ROUTE_UNSUBSCRIBE, "subscription_delete")                                                             \
-    X(SI_ROUTE_ECHO, "_echo")                                                                                  \
-    X(SI_ROUTE_BLOB, "_blob")                                                                                  \
-    X(SI_ROUTE_SLOW, "_slow")                                                                                  \
-    X(SI_ROUTE_STATUS, "_status")                                                                              \
-    X(SI_ROUTE_CUT, "_cut")                                                                                    \
-    X(SI_ROUTE_NEXTPAGE, "_nextpage")                                                                          \
+#define SI_ROUTE_MAP(X)                            \
+    X(SI_ROUTE_UNKNOWN, "unknown")                 \
+    X(SI_ROUTE_TOKEN, "token")                     \
+    X(SI_ROUTE_WHOAMI, "whoami")                   \
+    X(SI_ROUTE_SURVEYS, "surveys")                 \
+    X(SI_ROUTE_SURVEY, "survey")                   \
+    X(SI_ROUTE_DEFINITION, "survey_definition")    \
+    X(SI_ROUTE_EXPORT_START, "export_start")       \
+    X(SI_ROUTE_EXPORT_POLL, "export_poll")         \
+    X(SI_ROUTE_EXPORT_FILE, "export_file")         \
+    X(SI_ROUTE_LEGACY_START, "legacy_start")       \
+    X(SI_ROUTE_LEGACY_POLL, "legacy_poll")         \
+    X(SI_ROUTE_LEGACY_FILE, "legacy_file")         \
+    X(SI_ROUTE_IMPORT_START, "import_start")       \
+    X(SI_ROUTE_IMPORT_POLL, "import_poll")         \
+    X(SI_ROUTE_DIRECTORIES, "directories")         \
+    X(SI_ROUTE_MAILING_LISTS, "mailinglists")      \
+    X(SI_ROUTE_CONTACTS, "contacts")               \
+    X(SI_ROUTE_DISTRIBUTIONS, "distributions")     \
+    X(SI_ROUTE_DISTRIBUTE, "distribution_create")  \
+    X(SI_ROUTE_LINKS, "distribution_links")        \
+    X(SI_ROUTE_SUBSCRIBE, "subscription_create")   \
+    X(SI_ROUTE_SUBSCRIPTION, "subscription")       \
+    X(SI_ROUTE_UNSUBSCRIBE, "subscription_delete") \
+    X(SI_ROUTE_ECHO, "_echo")                      \
+    X(SI_ROUTE_BLOB, "_blob")                      \
+    X(SI_ROUTE_SLOW, "_slow")                      \
+    X(SI_ROUTE_STATUS, "_status")                  \
+    X(SI_ROUTE_CUT, "_cut")                        \
+    X(SI_ROUTE_NEXTPAGE, "_nextpage")              \
     X(SI_ROUTE_EARLY, "_early")
 
 enum si_route_id {

@@ -20,7 +20,8 @@ static struct si_work start(struct si_call *call, enum si_work_kind kind, const 
 }
 
 /* A copy of the work with that id, or with that file id; `poll`: takes one from the polls that it still needs. Answers 404 itself. */
-static bool find(struct si_call *call, enum si_work_kind kind, struct qp_slice id, bool poll, struct si_work *found)
+static bool find(struct si_call *call, enum si_work_kind kind, struct qp_slice id, bool poll,
+                 struct si_work *found)
 {
     struct si_world *world = call->world;
     bool there = false;
@@ -68,10 +69,11 @@ static double percent(struct si_call *call, const struct si_work *work)
 static void reply_file(struct si_call *call, const struct si_work *work)
 {
     si_head_line(call, "Content-Disposition",
-                 work->compress ? "attachment; filename=My+Survey.zip" : "attachment; filename=My+Survey.csv");
-    si_feed_init(&call->feed, work->compress ? SI_ZIP : SI_CSV, call->world->opts.seed, work->bytes, call->gzip, false);
-    /* Hashing reads everything twice, so big files go without unless it is asked for. */
-    bool hash = si_param_u64(call, "hash", work->bytes <= 32 * 1024 * 1024) != 0;
+                 work->compress ? "attachment; filename=My+Survey.zip"
+                                : "attachment; filename=My+Survey.csv");
+    si_feed_init(&call->feed, work->compress ? SI_ZIP : SI_CSV, call->world->opts.seed, work->bytes,
+                 call->gzip, false);
+    bool hash = si_param_u64(call, "hash", work->bytes <= SI_HASHED_UNASKED) != 0;
     si_reply_feed(call, work->compress ? "application/zip" : "text/csv", hash);
 }
 
@@ -84,7 +86,8 @@ void si_export_start(struct si_call *call)
         return;
     struct si_work work = start(call, SI_WORK_EXPORT, "ES_", compress);
     si_result_begin(call);
-    qp_buf_append_fmt(&call->out, "{\"progressId\":\"%s\",\"percentComplete\":0.0,\"status\":\"inProgress\"}", work.id);
+    qp_buf_append_fmt(&call->out, "{\"progressId\":\"%s\",\"percentComplete\":0.0,\"status\":\"inProgress\"}",
+                      work.id);
     si_reply_result(call);
 }
 
@@ -95,7 +98,8 @@ void si_export_poll(struct si_call *call)
         return;
     si_result_begin(call);
     if (work.polls_left > 0)
-        qp_buf_append_fmt(&call->out, "{\"percentComplete\":%.1f,\"status\":\"inProgress\"}", percent(call, &work));
+        qp_buf_append_fmt(&call->out, "{\"percentComplete\":%.1f,\"status\":\"inProgress\"}",
+                          percent(call, &work));
     else
         qp_buf_append_fmt(&call->out, "{\"fileId\":\"%s\",\"percentComplete\":100.0,\"status\":\"complete\"}",
                           work.file_id);
@@ -152,9 +156,10 @@ void si_import_start(struct si_call *call)
 {
     struct si_work work = start(call, SI_WORK_IMPORT, "IS_", false);
     si_result_begin(call);
-    qp_buf_append_fmt(&call->out,
-                      "{\"progressId\":\"%s\",\"percentComplete\":0.0,\"status\":\"inProgress\",\"receivedBytes\":%llu}",
-                      work.id, (unsigned long long)call->body_bytes);
+    qp_buf_append_fmt(
+        &call->out,
+        "{\"progressId\":\"%s\",\"percentComplete\":0.0,\"status\":\"inProgress\",\"receivedBytes\":%llu}",
+        work.id, (unsigned long long)call->body_bytes);
     si_reply_result(call);
 }
 
@@ -164,7 +169,7 @@ void si_import_poll(struct si_call *call)
     if (!find(call, SI_WORK_IMPORT, call->segment[5], true, &work))
         return;
     si_result_begin(call);
-    qp_buf_append_fmt(&call->out, "{\"progressId\":\"%s\",\"percentComplete\":%.1f,\"status\":\"%s\"}", work.id,
-                      percent(call, &work), work.polls_left > 0 ? "inProgress" : "complete");
+    qp_buf_append_fmt(&call->out, "{\"progressId\":\"%s\",\"percentComplete\":%.1f,\"status\":\"%s\"}",
+                      work.id, percent(call, &work), work.polls_left > 0 ? "inProgress" : "complete");
     si_reply_result(call);
 }

@@ -32,9 +32,10 @@ static uint32_t crc_update(uint32_t crc, const char *at, size_t len)
         uint64_t word;
         memcpy(&word, at, 8);
         word ^= crc; /* little-endian machines only, as the whole test set is */
-        crc = crc_table[7][word & 0xff] ^ crc_table[6][(word >> 8) & 0xff] ^ crc_table[5][(word >> 16) & 0xff] ^
-              crc_table[4][(word >> 24) & 0xff] ^ crc_table[3][(word >> 32) & 0xff] ^
-              crc_table[2][(word >> 40) & 0xff] ^ crc_table[1][(word >> 48) & 0xff] ^ crc_table[0][word >> 56];
+        crc = crc_table[7][word & 0xff] ^ crc_table[6][(word >> 8) & 0xff] ^
+              crc_table[5][(word >> 16) & 0xff] ^ crc_table[4][(word >> 24) & 0xff] ^
+              crc_table[3][(word >> 32) & 0xff] ^ crc_table[2][(word >> 40) & 0xff] ^
+              crc_table[1][(word >> 48) & 0xff] ^ crc_table[0][word >> 56];
     }
     for (; len > 0; len--, at++)
         crc = (crc >> 8) ^ crc_table[0][(crc ^ (unsigned char)*at) & 0xff];
@@ -117,8 +118,8 @@ static void csv_block(uint64_t seed, uint64_t number, char out[BLOCK_BYTES])
     } else {
         uint64_t word = si_mix(seed ^ number);
         snprintf(row, sizeof(row), "R_%015llx,2026-01-%02u 12:00:00,1,%u,answer %010llu     ",
-                 (unsigned long long)word & 0xfffffffffffffffull, (unsigned)(word % 28) + 1, (unsigned)(word >> 60) % 7,
-                 (unsigned long long)number);
+                 (unsigned long long)word & 0xfffffffffffffffull, (unsigned)(word % 28) + 1,
+                 (unsigned)(word >> 60) % 7, (unsigned long long)number);
     }
     memcpy(out, row, BLOCK_BYTES - 1);
     out[BLOCK_BYTES - 1] = '\n';
@@ -169,7 +170,8 @@ static size_t raw_run(struct si_feed *feed, char *out, size_t room)
         if (feed->content == SI_ZIP)
             feed->payload_crc = crc_update(feed->payload_crc, out, run);
         if (feed->content == SI_ZIP && run == left)
-            zip_suffix(feed->suffix, (uint32_t)feed->prefix_bytes, feed->payload_crc, (uint32_t)feed->payload_bytes);
+            zip_suffix(feed->suffix, (uint32_t)feed->prefix_bytes, feed->payload_crc,
+                       (uint32_t)feed->payload_bytes);
         return run;
     }
     size_t suffix_at = (size_t)(payload_at - feed->payload_bytes);
@@ -197,10 +199,12 @@ static size_t raw_read(struct si_feed *feed, char *out, size_t room)
 
 /* ---- outside ---- */
 
-void si_feed_init(struct si_feed *feed, enum si_content content, uint64_t seed, uint64_t bytes, bool gzip, bool hashed)
+void si_feed_init(struct si_feed *feed, enum si_content content, uint64_t seed, uint64_t bytes, bool gzip,
+                  bool hashed)
 {
     pthread_once(&crc_once, crc_fill);
-    *feed = (struct si_feed){.content = content, .seed = seed, .payload_bytes = bytes, .gzip = gzip, .hashed = hashed};
+    *feed = (struct si_feed){
+        .content = content, .seed = seed, .payload_bytes = bytes, .gzip = gzip, .hashed = hashed};
     if (content == SI_CSV || content == SI_ZIP)
         feed->payload_bytes = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
     if (content == SI_ZIP) {
@@ -229,7 +233,10 @@ void si_feed_rewind(struct si_feed *feed)
         qp_require(mbedtls_sha256_starts(&feed->hash, 0) == 0);
 }
 
-void si_feed_deinit(struct si_feed *feed) { mbedtls_sha256_free(&feed->hash); }
+void si_feed_deinit(struct si_feed *feed)
+{
+    mbedtls_sha256_free(&feed->hash);
+}
 
 uint64_t si_feed_length(const struct si_feed *feed)
 {

@@ -11,7 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SI_PIECE_BYTES = 32 * 1024, SI_FEED_ROOM = SI_PIECE_BYTES + 64, SI_ZIP_EDGE_BYTES = 128, SI_HASH_HEX = 65 };
+enum {
+    SI_PIECE_BYTES = 32 * 1024,
+    SI_FEED_ROOM = SI_PIECE_BYTES + 64,
+    SI_ZIP_EDGE_BYTES = 128,
+    SI_HASH_HEX = 65
+};
+
+/* Hashing ahead reads everything twice, so bigger content goes without a hash unless it is asked for. */
+#define SI_HASHED_UNASKED ((uint64_t)32 << 20)
 
 enum si_content { SI_RANDOM, SI_CSV, SI_ZIP, SI_MEMORY };
 
@@ -36,7 +44,8 @@ struct si_feed {
     mbedtls_sha256_context hash;
 };
 
-void si_feed_init(struct si_feed *feed, enum si_content content, uint64_t seed, uint64_t bytes, bool gzip, bool hashed);
+void si_feed_init(struct si_feed *feed, enum si_content content, uint64_t seed, uint64_t bytes, bool gzip,
+                  bool hashed);
 void si_feed_init_memory(struct si_feed *feed, struct qp_slice memory, bool gzip);
 /* From the beginning, for a second reading. */
 void si_feed_rewind(struct si_feed *feed);

@@ -22,7 +22,8 @@ static enum si_verdict judge(struct si_call *call, struct qp_slice authorization
     si_lock(world);
     if (bearer.at)
         verdict = si_tokens_check(&world->tokens, bearer, &call->serial);
-    else if (!authorization.at && world->opts.api_token && qp_slice_is(api_token, qp_slice_str(world->opts.api_token)))
+    else if (!authorization.at && world->opts.api_token &&
+             qp_slice_is(api_token, qp_slice_str(world->opts.api_token)))
         verdict = SI_VALID;
     if (verdict == SI_VALID && world->knobs.always_401)
         verdict = SI_FORCED;
@@ -39,7 +40,8 @@ static bool gate_count_credentials(struct si_call *call)
     unsigned authorizations = qp_fields_count(fields, QP_FIELD_AUTHORIZATION);
     unsigned api_tokens = qp_fields_count(fields, QP_FIELD_X_API_TOKEN);
     bool none = authorizations + api_tokens == 0;
-    bool both = authorizations > 1 || api_tokens > 1 || (authorizations && api_tokens && call->knobs.reject_both_headers);
+    bool both = authorizations > 1 || api_tokens > 1 ||
+                (authorizations && api_tokens && call->knobs.reject_both_headers);
     si_lock(call->world);
     call->world->counters.no_credential += none;
     call->world->counters.two_credentials += authorizations + api_tokens > 1;
@@ -85,7 +87,10 @@ void si_gate_body(struct si_call *call)
         reject_now(call);
 }
 
-void si_gate_end(struct si_call *call) { reject_now(call); }
+void si_gate_end(struct si_call *call)
+{
+    reject_now(call);
+}
 
 /* Answers with a failure that a knob asked for; for a request with a good credential. */
 static bool gate_fail(struct si_call *call)

@@ -17,12 +17,22 @@ struct row {
 };
 
 #define MEMBER(m) offsetof(struct si_knobs, m), sizeof(((struct si_knobs *)0)->m)
-#define BOOL(name, m) {name, KIND_BOOL, MEMBER(m), 0, 1, NULL}
-#define INT(name, m, least, most) {name, KIND_INT, MEMBER(m), least, most, NULL}
-#define TEXT(name, m, one_of) {name, KIND_TEXT, MEMBER(m), 0, 0, one_of}
+#define BOOL(name, m)                          \
+    {                                          \
+        name, KIND_BOOL, MEMBER(m), 0, 1, NULL \
+    }
+#define INT(name, m, least, most)                    \
+    {                                                \
+        name, KIND_INT, MEMBER(m), least, most, NULL \
+    }
+#define TEXT(name, m, one_of)                    \
+    {                                            \
+        name, KIND_TEXT, MEMBER(m), 0, 0, one_of \
+    }
 
-#define FAIL_KINDS                                                                                             \
-    " invalid_grant invalid_client invalid_scope http_408 http_429 http_500 http_502 http_503 hang garbage huge "  \
+#define FAIL_KINDS                                                                                           \
+    " invalid_grant invalid_client invalid_scope http_408 http_429 http_500 http_502 http_503 hang garbage " \
+    "huge "                                                                                                  \
     "redirect no_expires bad_token wrong_type envelope close lost "
 #define GIB ((int64_t)1 << 30)
 
@@ -45,7 +55,7 @@ static const struct row rows[] = {
     TEXT("reject_when", reject_when, " head half end "),
     BOOL("reject_close", reject_close),
     BOOL("reject_chunked", reject_chunked),
-    INT("reject_bytes", reject_bytes, 0, 64 * 1024 * 1024),
+    INT("reject_bytes", reject_bytes, 0, (int64_t)64 << 20),
     INT("export_polls", export_polls, 0, 1000000),
     INT("export_bytes", export_bytes, 0, 3 * GIB),
     BOOL("origin_keepalive", origin_keepalive),
@@ -62,12 +72,15 @@ void si_knobs_default(struct si_knobs *knobs, uint64_t token_life_s)
         .rate_429_retry_after = SI_NONE,
         .reject_when = "end",
         .export_polls = 2,
-        .export_bytes = 256 * 1024,
+        .export_bytes = (int64_t)256 << 10,
         .origin_keepalive = true,
     };
 }
 
-static void *member(struct si_knobs *knobs, const struct row *row) { return (char *)knobs + row->offset; }
+static void *member(struct si_knobs *knobs, const struct row *row)
+{
+    return (char *)knobs + row->offset;
+}
 
 static bool set_int(int64_t *place, const struct row *row, const cJSON *value)
 {
@@ -115,7 +128,8 @@ static bool set(struct si_knobs *knobs, const struct si_knobs *defaults, const c
 }
 
 /* One member of the object, which may hold several knobs of a group. */
-static bool apply(struct si_knobs *knobs, const struct si_knobs *defaults, const cJSON *item, char *name, size_t size)
+static bool apply(struct si_knobs *knobs, const struct si_knobs *defaults, const cJSON *item, char *name,
+                  size_t size)
 {
     snprintf(name, size, "%s", item->string);
     if (!cJSON_IsObject(item))

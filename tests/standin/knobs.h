@@ -36,7 +36,8 @@ struct si_knobs {
 
 void si_knobs_default(struct si_knobs *knobs, uint64_t token_life_s);
 /* Changes the knobs that the object names; nothing at all on a mistake, which `why` then names. null: the default. */
-bool si_knobs_apply(struct si_knobs *knobs, const struct si_knobs *defaults, struct qp_slice json, char *why, size_t why_size);
+bool si_knobs_apply(struct si_knobs *knobs, const struct si_knobs *defaults, struct qp_slice json, char *why,
+                    size_t why_size);
 void si_knobs_write(const struct si_knobs *knobs, struct qp_buf *out);
 
 /* True if the count is not used up; counts down. */

@@ -37,7 +37,8 @@ static uint64_t skip_token(const struct si_call *call)
     struct qp_slice token = si_param(call, "skipToken");
     uint64_t at = 0;
     if (token.at && qp_slice_starts(token, QP_SLICE(SKIP_PREFIX))) {
-        struct qp_slice number = qp_slice(token.at + sizeof(SKIP_PREFIX) - 1, token.len - sizeof(SKIP_PREFIX) + 1);
+        struct qp_slice number =
+            qp_slice(token.at + sizeof(SKIP_PREFIX) - 1, token.len - sizeof(SKIP_PREFIX) + 1);
         if (!qp_slice_to_u64(number, &at))
             at = 0;
     }
@@ -53,12 +54,14 @@ void si_contacts(struct si_call *call)
     si_result_begin(call);
     qp_buf_append_str(&call->out, "{\"elements\":[");
     for (uint64_t i = from; i < end; i++)
-        qp_buf_append_fmt(&call->out,
-                          "%s{\"contactId\":\"CID_%015llu\",\"contactLookupId\":\"CGC_%015llu\",\"firstName\":\"First%llu\","
-                          "\"lastName\":\"Last\",\"email\":\"contact%llu@standin.example\",\"phone\":null,\"extRef\":null,"
-                          "\"language\":\"en\",\"unsubscribed\":false,\"mailingListUnsubscribed\":false}",
-                          i == from ? "" : ",", (unsigned long long)i, (unsigned long long)i, (unsigned long long)i,
-                          (unsigned long long)i);
+        qp_buf_append_fmt(
+            &call->out,
+            "%s{\"contactId\":\"CID_%015llu\",\"contactLookupId\":\"CGC_%015llu\",\"firstName\":\"First%"
+            "llu\","
+            "\"lastName\":\"Last\",\"email\":\"contact%llu@standin.example\",\"phone\":null,\"extRef\":null,"
+            "\"language\":\"en\",\"unsubscribed\":false,\"mailingListUnsubscribed\":false}",
+            i == from ? "" : ",", (unsigned long long)i, (unsigned long long)i, (unsigned long long)i,
+            (unsigned long long)i);
     qp_buf_append_str(&call->out, "],\"nextPage\":");
     if (end < CONTACTS) {
         si_link_begin(call);
@@ -79,23 +82,30 @@ void si_distributions(struct si_call *call)
         si_reply_error(call, 400, "QVAL_1", "surveyId: a survey is required.");
         return;
     }
-    one_page(call,
-             "{\"id\":\"EMD_000000000000001\",\"parentDistributionId\":null,\"ownerId\":\"UR_3fX9eLw0qQhB7Zd\","
-             "\"organizationId\":\"standin\",\"requestStatus\":\"Done\",\"requestType\":\"Invite\",\"sendDate\":"
-             "\"2026-02-01T12:00:00Z\",\"createdDate\":\"2026-02-01T12:00:00Z\",\"modifiedDate\":\"2026-02-01T12:00:00Z\","
-             "\"headers\":{\"fromEmail\":\"noreply@qualtrics.com\",\"replyToEmail\":\"a@standin.example\",\"fromName\":\"A\","
-             "\"subject\":\"Hello\"},\"recipients\":{\"mailingListId\":\"CG_1\",\"contactId\":null,\"libraryId\":\"GR_1\","
-             "\"sampleId\":null},\"message\":{\"libraryId\":\"GR_1\",\"messageId\":\"MS_1\"},\"surveyLink\":{\"surveyId\":"
-             "\"SV_000000000000001\",\"expirationDate\":\"2026-12-31T23:59:59Z\",\"linkType\":\"Individual\"},"
-             "\"embeddedData\":null,\"stats\":{\"sent\":30,\"failed\":0,\"started\":12,\"bounced\":0,\"opened\":20,"
-             "\"skipped\":0,\"finished\":10,\"complaints\":0,\"blocked\":0}}");
+    one_page(
+        call,
+        "{\"id\":\"EMD_000000000000001\",\"parentDistributionId\":null,\"ownerId\":\"UR_3fX9eLw0qQhB7Zd\","
+        "\"organizationId\":\"standin\",\"requestStatus\":\"Done\",\"requestType\":\"Invite\",\"sendDate\":"
+        "\"2026-02-01T12:00:00Z\",\"createdDate\":\"2026-02-01T12:00:00Z\",\"modifiedDate\":\"2026-02-01T12:"
+        "00:00Z\","
+        "\"headers\":{\"fromEmail\":\"noreply@qualtrics.com\",\"replyToEmail\":\"a@standin.example\","
+        "\"fromName\":\"A\","
+        "\"subject\":\"Hello\"},\"recipients\":{\"mailingListId\":\"CG_1\",\"contactId\":null,\"libraryId\":"
+        "\"GR_1\","
+        "\"sampleId\":null},\"message\":{\"libraryId\":\"GR_1\",\"messageId\":\"MS_1\"},\"surveyLink\":{"
+        "\"surveyId\":"
+        "\"SV_000000000000001\",\"expirationDate\":\"2026-12-31T23:59:59Z\",\"linkType\":\"Individual\"},"
+        "\"embeddedData\":null,\"stats\":{\"sent\":30,\"failed\":0,\"started\":12,\"bounced\":0,\"opened\":"
+        "20,"
+        "\"skipped\":0,\"finished\":10,\"complaints\":0,\"blocked\":0}}");
 }
 
 void si_distribute(struct si_call *call)
 {
     struct qp_slice body = qp_buf_slice(&call->body);
     cJSON *root = cJSON_ParseWithLength(body.at ? body.at : "", body.len);
-    bool good = cJSON_GetObjectItemCaseSensitive(root, "surveyLink") && cJSON_GetObjectItemCaseSensitive(root, "recipients");
+    bool good = cJSON_GetObjectItemCaseSensitive(root, "surveyLink") &&
+                cJSON_GetObjectItemCaseSensitive(root, "recipients");
     cJSON_Delete(root);
     if (!good) {
         si_reply_error(call, 400, "QVAL_1", "surveyLink and recipients are required.");
@@ -124,18 +134,21 @@ void si_links(struct si_call *call)
     si_result_begin(call);
     qp_buf_append_str(out, "{\"elements\":[");
     for (uint64_t i = from; i < end; i++)
-        qp_buf_append_fmt(out,
-                          "%s{\"contactId\":\"CID_%015llu\",\"link\":\"https://standin.az1.qualtrics.com/jfe/form/"
-                          "SV_000000000000001?Q_DL=%llu&Q_CHL=gl\",\"exceededContactFrequency\":false,\"linkExpiration\":"
-                          "\"2026-12-31T23:59:59Z\",\"status\":\"Email not sent\",\"firstName\":\"F\",\"lastName\":\"L\","
-                          "\"externalDataReference\":null,\"email\":\"contact%llu@standin.example\",\"unsubscribed\":false}",
-                          i == from ? "" : ",", (unsigned long long)i, (unsigned long long)i, (unsigned long long)i);
+        qp_buf_append_fmt(
+            out,
+            "%s{\"contactId\":\"CID_%015llu\",\"link\":\"https://standin.az1.qualtrics.com/jfe/form/"
+            "SV_000000000000001?Q_DL=%llu&Q_CHL=gl\",\"exceededContactFrequency\":false,\"linkExpiration\":"
+            "\"2026-12-31T23:59:59Z\",\"status\":\"Email not sent\",\"firstName\":\"F\",\"lastName\":\"L\","
+            "\"externalDataReference\":null,\"email\":\"contact%llu@standin.example\",\"unsubscribed\":"
+            "false}",
+            i == from ? "" : ",", (unsigned long long)i, (unsigned long long)i, (unsigned long long)i);
     if (end < LINKS)
         qp_buf_append_fmt(out,
-                          "],\"nextPage\":\"https://az1.qualtrics.com/API/v3/distributions/%.*s/links?surveyId=%.*s&proxyDepth=1&"
+                          "],\"nextPage\":\"https://az1.qualtrics.com/API/v3/distributions/%.*s/"
+                          "links?surveyId=%.*s&proxyDepth=1&"
                           "proxyInfo=%%7B%%22proxyDepth%%22%%3A1%%7D&skipToken=%s%llu\"}",
-                          QP_SLICE_FMT(call->segment[3]), QP_SLICE_FMT(si_param(call, "surveyId")), SKIP_PREFIX,
-                          (unsigned long long)end);
+                          QP_SLICE_FMT(call->segment[3]), QP_SLICE_FMT(si_param(call, "surveyId")),
+                          SKIP_PREFIX, (unsigned long long)end);
     else
         qp_buf_append_str(out, "],\"nextPage\":null}");
     si_reply_result(call);
@@ -153,7 +166,8 @@ void si_subscribe(struct si_call *call)
 {
     struct qp_slice body = qp_buf_slice(&call->body);
     cJSON *root = cJSON_ParseWithLength(body.at ? body.at : "", body.len);
-    struct si_subscription made = {.encrypted = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "encrypt"))};
+    struct si_subscription made = {.encrypted =
+                                       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "encrypt"))};
     snprintf(made.topics, sizeof(made.topics), "%s", text_of(root, "topics"));
     snprintf(made.url, sizeof(made.url), "%s", text_of(root, "publicationUrl"));
     cJSON_Delete(root);
@@ -203,7 +217,8 @@ void si_subscription(struct si_call *call)
     qp_buf_append_json(&call->out, qp_slice_str(found.topics));
     qp_buf_append_str(&call->out, "\",\"publicationUrl\":\"");
     qp_buf_append_json(&call->out, qp_slice_str(found.url));
-    qp_buf_append_fmt(&call->out, "\",\"encrypted\":%s,\"successfulCalls\":0}", found.encrypted ? "true" : "false");
+    qp_buf_append_fmt(&call->out, "\",\"encrypted\":%s,\"successfulCalls\":0}",
+                      found.encrypted ? "true" : "false");
     si_reply_result(call);
 }
 

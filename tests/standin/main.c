@@ -22,7 +22,7 @@ struct runner {
     struct si_worker worker;
     pthread_t thread;
     int fd;
-    bool ready;  /* guarded by the process's lock, as all below */
+    bool ready; /* guarded by the process's lock, as all below */
     bool failed;
     bool told;
     struct si_loops loops;
@@ -44,7 +44,10 @@ static const struct qp_server_opts server_opts = {
     .client_head_ms = 60000,
     .client_body_ms = 120000,
     .client_idle_ms = 600000,
-    .limits = {.head_bytes = 128 * 1024, .target_bytes = 64 * 1024, .fields = 512, .chunk_extension_bytes = 16 * 1024},
+    .limits = {.head_bytes = 128 * 1024,
+               .target_bytes = 64 * 1024,
+               .fields = 512,
+               .chunk_extension_bytes = 16 * 1024},
     .connections = 60000,
     .error_field = "X-Standin-Error",
 };
@@ -93,8 +96,9 @@ static void *worker_run(void *argument)
     struct si_worker *worker = &runner->worker;
     char error[256];
     worker->loop = qp_loop_new();
-    enum qp_result result = qp_tls_server_new(worker->loop, worker->world->opts.cert_file, worker->world->opts.key_file,
-                                              &worker->tls, error, sizeof(error));
+    enum qp_result result =
+        qp_tls_server_new(worker->loop, worker->world->opts.cert_file, worker->world->opts.key_file,
+                          &worker->tls, error, sizeof(error));
     if (result != QP_OK) {
         fprintf(stderr, "qproxy-standin: %s\n", error);
         qp_loop_free(&worker->loop);
@@ -187,7 +191,10 @@ static void start_workers(struct qp_listen_claim *from)
     }
 }
 
-static void on_signal(void *context, int signum) { qp_loop_stop(self.loop); }
+static void on_signal(void *context, int signum)
+{
+    qp_loop_stop(self.loop);
+}
 
 /* Waits for the end of standard input, or for stdin_wake. */
 static void *stdin_run(void *argument)
@@ -251,13 +258,20 @@ static void serve(const struct si_opts *opts)
 /* ---- the command line ---- */
 
 static const struct option options[] = {
-    {"listen", required_argument, NULL, 'l'},        {"control", required_argument, NULL, 'c'},
-    {"cert", required_argument, NULL, 'e'},          {"key", required_argument, NULL, 'k'},
-    {"threads", required_argument, NULL, 't'},       {"token-life", required_argument, NULL, 'f'},
-    {"client-id", required_argument, NULL, 'i'},     {"client-secret", required_argument, NULL, 's'},
-    {"api-token", required_argument, NULL, 'a'},     {"refresh-token", required_argument, NULL, 'r'},
-    {"seed", required_argument, NULL, 'n'},          {"exit-with-stdin", no_argument, NULL, 'x'},
-    {"help", no_argument, NULL, 'h'},                {NULL, 0, NULL, 0},
+    {"listen", required_argument, NULL, 'l'},
+    {"control", required_argument, NULL, 'c'},
+    {"cert", required_argument, NULL, 'e'},
+    {"key", required_argument, NULL, 'k'},
+    {"threads", required_argument, NULL, 't'},
+    {"token-life", required_argument, NULL, 'f'},
+    {"client-id", required_argument, NULL, 'i'},
+    {"client-secret", required_argument, NULL, 's'},
+    {"api-token", required_argument, NULL, 'a'},
+    {"refresh-token", required_argument, NULL, 'r'},
+    {"seed", required_argument, NULL, 'n'},
+    {"exit-with-stdin", no_argument, NULL, 'x'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static void usage(FILE *to)
@@ -272,7 +286,8 @@ static uint64_t number(const char *text, uint64_t most)
 {
     uint64_t value = 0;
     if (!qp_slice_to_u64(qp_slice_str(text), &value) || value > most) {
-        fprintf(stderr, "qproxy-standin: '%s': a number up to %llu is wanted\n", text, (unsigned long long)most);
+        fprintf(stderr, "qproxy-standin: '%s': a number up to %llu is wanted\n", text,
+                (unsigned long long)most);
         exit(64);
     }
     return value;
@@ -281,20 +296,48 @@ static uint64_t number(const char *text, uint64_t most)
 static void take_option(struct si_opts *opts, int option)
 {
     switch (option) {
-    case 'l': opts->listen = optarg; break;
-    case 'c': opts->control = optarg; break;
-    case 'e': opts->cert_file = optarg; break;
-    case 'k': opts->key_file = optarg; break;
-    case 't': opts->threads = (unsigned)number(optarg, MOST_THREADS); break;
-    case 'f': opts->token_life_s = number(optarg, 100000000); break;
-    case 'i': opts->client_id = optarg; break;
-    case 's': opts->client_secret = optarg; break;
-    case 'a': opts->api_token = optarg; break;
-    case 'r': opts->refresh_token = optarg; break;
-    case 'n': opts->seed = number(optarg, UINT64_MAX); break;
-    case 'x': opts->exit_with_stdin = true; break;
-    case 'h': usage(stdout); exit(0);
-    default: usage(stderr); exit(64);
+    case 'l':
+        opts->listen = optarg;
+        break;
+    case 'c':
+        opts->control = optarg;
+        break;
+    case 'e':
+        opts->cert_file = optarg;
+        break;
+    case 'k':
+        opts->key_file = optarg;
+        break;
+    case 't':
+        opts->threads = (unsigned)number(optarg, MOST_THREADS);
+        break;
+    case 'f':
+        opts->token_life_s = number(optarg, 100000000);
+        break;
+    case 'i':
+        opts->client_id = optarg;
+        break;
+    case 's':
+        opts->client_secret = optarg;
+        break;
+    case 'a':
+        opts->api_token = optarg;
+        break;
+    case 'r':
+        opts->refresh_token = optarg;
+        break;
+    case 'n':
+        opts->seed = number(optarg, UINT64_MAX);
+        break;
+    case 'x':
+        opts->exit_with_stdin = true;
+        break;
+    case 'h':
+        usage(stdout);
+        exit(0);
+    default:
+        usage(stderr);
+        exit(64);
     }
 }
 

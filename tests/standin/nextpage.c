@@ -20,6 +20,8 @@ static bool style_is(struct si_call *call, const char *style)
 static void append_styled(struct si_call *call, struct qp_slice text)
 {
     struct qp_buf *out = &call->out;
+    if (!text.at)
+        return;
     if (style_is(call, "unicode") && text.len > 0) {
         qp_buf_append_fmt(out, "\\u%04X", (unsigned)(unsigned char)text.at[0]);
         text = qp_slice(text.at + 1, text.len - 1);
@@ -37,8 +39,9 @@ static void append_link(struct si_call *call)
     struct qp_slice value = si_param(call, "value");
     struct qp_slice host = si_param(call, "host");
     struct qp_slice query = si_param(call, "query");
-    if (qp_slice_is(value, QP_SLICE("null")) || qp_slice_is(value, QP_SLICE("number"))) {
-        qp_buf_append_str(&call->out, value.at[1] == 'u' && value.at[2] == 'l' ? "null" : "17");
+    const bool null = qp_slice_is(value, QP_SLICE("null"));
+    if (null || qp_slice_is(value, QP_SLICE("number"))) {
+        qp_buf_append_str(&call->out, null ? "null" : "17");
         return;
     }
     if (!host.at)
@@ -50,7 +53,8 @@ static void append_link(struct si_call *call)
     if (value.at)
         qp_buf_append(&text, value);
     else
-        qp_buf_append_fmt(&text, "https://%.*s/API/v3/_nextpage?%.*s", QP_SLICE_FMT(host), QP_SLICE_FMT(query));
+        qp_buf_append_fmt(&text, "https://%.*s/API/v3/_nextpage?%.*s", QP_SLICE_FMT(host),
+                          QP_SLICE_FMT(query));
     qp_buf_append_char(&call->out, '"');
     append_styled(call, qp_buf_slice(&text));
     qp_buf_append_char(&call->out, '"');
@@ -73,7 +77,8 @@ static const char *line(struct si_call *call, unsigned depth)
 static void append_padding(struct si_call *call, const char *name, uint64_t bytes)
 {
     struct qp_buf *out = &call->out;
-    bytes = bytes > 64 * 1024 * 1024 ? 64 * 1024 * 1024 : bytes;
+    const uint64_t most = (uint64_t)64 << 20;
+    bytes = bytes > most ? most : bytes;
     qp_buf_append_fmt(out, "\"%s\"%s\"", name, colon(call));
     for (uint64_t i = 0; i < bytes; i++)
         qp_buf_append_char(out, (char)('a' + i % 26));
@@ -84,9 +89,12 @@ static const char fakes[] =
     "{\"name\":\"\\\"nextPage\\\":\\\"https://iad1.qualtrics.com/API/v3/fake-in-a-string\\\"\"},"
     "{\"name\":\"nextPage\",\"value\":\"https://iad1.qualtrics.com/API/v3/fake-as-another-member\"},"
     "{\"nextPageHint\":\"https://iad1.qualtrics.com/API/v3/fake-longer-key\"},"
-    "{\"nextPage\":\"https://standin.qualtrics.com/jfe/form/SV_1?nextPage=https://iad1.qualtrics.com/API/v3/no\"},"
-    "{\"BrandBaseURL\":\"https://standin.az1.qualtrics.com\",\"publicationUrl\":\"https://iad1.qualtrics.com/API/v3/mine\"},"
-    "{\"link\":\"https://az1.qualtrics.com/SE?Q_DL=1\",\"fileUrl\":\"https://az1.qualtrics.com/API/v3/file-url\"},"
+    "{\"nextPage\":\"https://standin.qualtrics.com/jfe/form/SV_1?nextPage=https://iad1.qualtrics.com/API/v3/"
+    "no\"},"
+    "{\"BrandBaseURL\":\"https://standin.az1.qualtrics.com\",\"publicationUrl\":\"https://iad1.qualtrics.com/"
+    "API/v3/mine\"},"
+    "{\"link\":\"https://az1.qualtrics.com/SE?Q_DL=1\",\"fileUrl\":\"https://az1.qualtrics.com/API/v3/"
+    "file-url\"},"
     "{\"nested\":{\"nextPage\":\"https://iad1.qualtrics.com/API/v3/nested-deeper\"}},"
     "{\"nextPage\":{\"href\":\"https://iad1.qualtrics.com/API/v3/an-object\"}}";
 
@@ -106,8 +114,8 @@ static void build(struct si_call *call)
     qp_buf_append_fmt(out, ",%s", line(call, 2));
     append_padding(call, "behind", si_param_u64(call, "tail", 0));
     qp_buf_append_fmt(out, "\"end\"%strue%s},%s", colon(call), line(call, 1), line(call, 1));
-    qp_buf_append_fmt(out, "\"meta\"%s{\"requestId\"%s\"%s\",\"httpStatus\"%s\"200 - OK\"}%s}%s", colon(call), colon(call),
-                      call->request_id, colon(call), line(call, 0), line(call, 0));
+    qp_buf_append_fmt(out, "\"meta\"%s{\"requestId\"%s\"%s\",\"httpStatus\"%s\"200 - OK\"}%s}%s", colon(call),
+                      colon(call), call->request_id, colon(call), line(call, 0), line(call, 0));
 }
 
 void si_nextpage(struct si_call *call)

@@ -39,8 +39,8 @@ static void count(struct si_call *call, enum si_grant grant, const char *outcome
     si_unlock(call->world);
 }
 
-static void token_error(struct si_call *call, const struct grant_call *grant, unsigned status, const char *error,
-                        const char *description)
+static void token_error(struct si_call *call, const struct grant_call *grant, unsigned status,
+                        const char *error, const char *description)
 {
     count(call, grant->grant, error);
     if (grant->by_basic && status == 401)
@@ -77,8 +77,8 @@ static void fail_status(struct si_call *call, unsigned status)
 static bool fail(struct si_call *call, struct grant_call *grant, const char *kind)
 {
     unsigned status = 0;
-    if (strcmp(kind, "no_expires") == 0 || strcmp(kind, "bad_token") == 0 || strcmp(kind, "wrong_type") == 0 ||
-        strcmp(kind, "lost") == 0)
+    if (strcmp(kind, "no_expires") == 0 || strcmp(kind, "bad_token") == 0 ||
+        strcmp(kind, "wrong_type") == 0 || strcmp(kind, "lost") == 0)
         return false;
     if (strcmp(kind, "invalid_client") == 0) {
         token_error(call, grant, 401, kind, "Asked for by a knob.");
@@ -99,8 +99,9 @@ static bool fail(struct si_call *call, struct grant_call *grant, const char *kin
         si_head_line(call, "Location", "https://elsewhere.example/oauth2/token");
         fail_with(call, 307, "");
     } else if (strcmp(kind, "envelope") == 0) {
-        fail_with(call, 400, "{\"meta\":{\"httpStatus\":\"400 - Bad Request\",\"error\":{\"errorMessage\":\"No.\","
-                             "\"errorCode\":\"invalid_grant\"}}}");
+        fail_with(call, 400,
+                  "{\"meta\":{\"httpStatus\":\"400 - Bad Request\",\"error\":{\"errorMessage\":\"No.\","
+                  "\"errorCode\":\"invalid_grant\"}}}");
     } else if (strcmp(kind, "huge") == 0) {
         qp_buf_append_str(&call->out, "{\"access_token\":\"");
         append_fill(&call->out, (size_t)16 * 1024 * 1024);
@@ -113,7 +114,8 @@ static bool fail(struct si_call *call, struct grant_call *grant, const char *kin
 
 /* ---- success ---- */
 
-static void token_success(struct si_call *call, const struct grant_call *grant, uint64_t family, const char *kind)
+static void token_success(struct si_call *call, const struct grant_call *grant, uint64_t family,
+                          const char *kind)
 {
     struct qp_buf *out = &call->out;
     struct si_world *world = call->world;
@@ -175,7 +177,8 @@ static const char *authenticate(struct si_call *call, struct grant_call *grant)
         return "invalid_client";
     if (!basic.at && (!ids || !secrets))
         return "invalid_client";
-    bool known = strcmp(id, call->world->opts.client_id) == 0 && strcmp(secret, call->world->opts.client_secret) == 0;
+    bool known =
+        strcmp(id, call->world->opts.client_id) == 0 && strcmp(secret, call->world->opts.client_secret) == 0;
     return known ? NULL : "invalid_client";
 }
 
@@ -210,7 +213,8 @@ void si_token(struct si_call *call)
     const char *refused = authenticate(call, &grant);
     unsigned refresh_tokens = parameter(call, "refresh_token", grant.refresh_token);
     unsigned scopes = parameter(call, "scope", grant.scope);
-    if (names != 1 || scopes > 1 || refresh_tokens > 1 || (grant.grant == SI_GRANT_REFRESH && refresh_tokens == 0))
+    if (names != 1 || scopes > 1 || refresh_tokens > 1 ||
+        (grant.grant == SI_GRANT_REFRESH && refresh_tokens == 0))
         refused = "invalid_request";
     if (refused) {
         token_error(call, &grant, strcmp(refused, "invalid_client") == 0 ? 401 : 400, refused, "Refused.");
@@ -223,10 +227,12 @@ void si_token(struct si_call *call)
     uint64_t family = 0;
     si_lock(call->world);
     bool redeemed = grant.grant == SI_GRANT_CLIENT ||
-                    si_tokens_redeem(&call->world->tokens, qp_slice_str(grant.refresh_token), call->knobs.rotate, &family);
+                    si_tokens_redeem(&call->world->tokens, qp_slice_str(grant.refresh_token),
+                                     call->knobs.rotate, &family);
     si_unlock(call->world);
     if (redeemed)
         token_success(call, &grant, family, kind);
     else
-        token_error(call, &grant, 400, "invalid_grant", "The refresh token is invalid, expired, revoked or was used.");
+        token_error(call, &grant, 400, "invalid_grant",
+                    "The refresh token is invalid, expired, revoked or was used.");
 }

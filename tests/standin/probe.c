@@ -22,7 +22,8 @@ void si_echo_record(struct si_call *call, unsigned status)
     echo->bytes = call->body_bytes;
     echo->status = (uint16_t)status;
     echo->complete = qp_request_has_ended(call->request) && status != 0;
-    snprintf(echo->method, sizeof(echo->method), "%.*s", QP_SLICE_FMT(qp_request_message(call->request)->method));
+    snprintf(echo->method, sizeof(echo->method), "%.*s",
+             QP_SLICE_FMT(qp_request_message(call->request)->method));
     snprintf(echo->label, sizeof(echo->label), "%.*s", QP_SLICE_FMT(label));
     if (hashed)
         si_hash_hex(digest, echo->sha256);
@@ -85,8 +86,8 @@ void si_echo_answer(struct si_call *call)
     append_latin1(out, message->method);
     qp_buf_append_str(out, "\",\"target\":\"");
     append_latin1(out, message->target);
-    qp_buf_append_fmt(out, "\",\"version\":\"%u.%u\",\"token\":%llu,\"connection\":%llu,\"number\":%llu", message->major,
-                      message->minor, (unsigned long long)call->serial,
+    qp_buf_append_fmt(out, "\",\"version\":\"%u.%u\",\"token\":%llu,\"connection\":%llu,\"number\":%llu",
+                      message->major, message->minor, (unsigned long long)call->serial,
                       (unsigned long long)qp_request_conn_id(call->request),
                       (unsigned long long)qp_request_number(call->request));
     append_fields(call, "fields", &message->fields);
@@ -102,8 +103,6 @@ void si_echo_answer(struct si_call *call)
 
 /* ---- _blob?bytes=N&seed=S&chunked=0|1&gzip=0|1&hash=0|1&type=T&zip=0|1 ---- */
 
-enum { HASH_WITHOUT_ASKING = 32 * 1024 * 1024 };
-
 void si_blob(struct si_call *call)
 {
     uint64_t bytes = si_param_u64(call, "bytes", 1024);
@@ -115,9 +114,9 @@ void si_blob(struct si_call *call)
         return;
     }
     call->chunked = call->chunked || si_param_on(call, "chunked");
-    si_feed_init(&call->feed, si_param_on(call, "zip") ? SI_ZIP : SI_RANDOM, si_param_u64(call, "seed", 1), bytes,
-                 si_param_on(call, "gzip"), false);
-    bool hash = si_param_u64(call, "hash", bytes <= HASH_WITHOUT_ASKING || call->chunked) != 0;
+    si_feed_init(&call->feed, si_param_on(call, "zip") ? SI_ZIP : SI_RANDOM, si_param_u64(call, "seed", 1),
+                 bytes, si_param_on(call, "gzip"), false);
+    bool hash = si_param_u64(call, "hash", bytes <= SI_HASHED_UNASKED || call->chunked) != 0;
     si_reply_feed(call, type, hash);
 }
 
@@ -126,7 +125,8 @@ void si_blob(struct si_call *call)
 static void slow_answer(struct si_call *call)
 {
     uint64_t bytes = si_param_u64(call, "bytes", 80);
-    bytes = bytes > 1024 * 1024 ? 1024 * 1024 : bytes;
+    const uint64_t most = (uint64_t)1 << 20;
+    bytes = bytes > most ? most : bytes;
     for (uint64_t i = 0; i < bytes; i++)
         qp_buf_append_char(&call->out, (char)('a' + i % 26));
     call->pace_ms = si_param_u64(call, "chunk_ms", 0);
@@ -179,7 +179,8 @@ void si_status(struct si_call *call)
     field_from_param(call, "authenticate", "WWW-Authenticate");
     if (code < 200) {
         struct qp_fields fields = {0};
-        qp_fields_add(&fields, qp_request_arena(call->request), QP_SLICE("Link"), QP_SLICE("</style.css>; rel=preload"));
+        qp_fields_add(&fields, qp_request_arena(call->request), QP_SLICE("Link"),
+                      QP_SLICE("</style.css>; rel=preload"));
         qp_request_inform(call->request, (unsigned)code, QP_SLICE_NONE, &fields);
         code = 200;
     }
@@ -203,8 +204,8 @@ void si_cut(struct si_call *call)
     char type[64] = "application/octet-stream";
     if (si_param_on(call, "json"))
         snprintf(type, sizeof(type), "application/json");
-    si_feed_init(&call->feed, SI_RANDOM, 1, si_param_u64(call, "of", call->cut_after + 1024), si_param_on(call, "gzip"),
-                 false);
+    si_feed_init(&call->feed, SI_RANDOM, 1, si_param_u64(call, "of", call->cut_after + 1024),
+                 si_param_on(call, "gzip"), false);
     si_reply_feed(call, type, false);
 }
 

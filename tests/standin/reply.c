@@ -41,7 +41,8 @@ static bool accepts_gzip(const struct si_call *call)
         struct qp_slice weight = element.at ? qp_slice_trim(element) : QP_SLICE_NONE;
         if (!qp_slice_is_nocase(coding, QP_SLICE("gzip")) && !qp_slice_is(coding, QP_SLICE("*")))
             continue;
-        return !(weight.at && qp_slice_starts(weight, QP_SLICE("q=0")) && !memchr(weight.at, '.', weight.len));
+        return !(weight.at && qp_slice_starts(weight, QP_SLICE("q=0")) &&
+                 !memchr(weight.at, '.', weight.len));
     }
     return false;
 }

@@ -6,7 +6,7 @@ static void unknown(struct si_call *call)
     si_reply_error(call, 404, NULL, "The requested resource does not exist.");
 }
 
-#define V3 "/API/v3/"
+#define V3      "/API/v3/"
 #define EXPORTS V3 "surveys/{}/export-responses"
 #define IMPORTS V3 "surveys/{}/import-responses"
 

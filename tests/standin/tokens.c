@@ -12,9 +12,9 @@ const char *si_verdict_name(enum si_verdict verdict)
 
 void si_uuid(uint64_t high, uint64_t low, char out[SI_UUID_BYTES])
 {
-    snprintf(out, SI_UUID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(high >> 32), (unsigned)(high >> 16) & 0xffffu,
-             (unsigned)high & 0xfffu, ((unsigned)(low >> 48) & 0x3fffu) | 0x8000u,
-             (unsigned long long)low & 0xffffffffffffull);
+    snprintf(out, SI_UUID_BYTES, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(high >> 32),
+             (unsigned)(high >> 16) & 0xffffu, (unsigned)high & 0xfffu,
+             ((unsigned)(low >> 48) & 0x3fffu) | 0x8000u, (unsigned long long)low & 0xffffffffffffull);
 }
 
 void si_tokens_init(struct si_tokens *tokens, uint64_t seed)
@@ -97,7 +97,8 @@ const struct si_refresh *si_tokens_refresh_new(struct si_tokens *tokens, uint64_
         snprintf(refresh->value, sizeof(refresh->value), "%s", value);
         return refresh;
     }
-    uint64_t word = si_mix(tokens->seed ^ ((uint64_t)tokens->refresh_count << 16) ^ (tokens->families << 40) ^ 0x4ef4e5);
+    uint64_t word =
+        si_mix(tokens->seed ^ ((uint64_t)tokens->refresh_count << 16) ^ (tokens->families << 40) ^ 0x4ef4e5);
     snprintf(refresh->value, sizeof(refresh->value), "%016llx%016llx.%016llx", (unsigned long long)word,
              (unsigned long long)si_mix(word), (unsigned long long)si_mix(word + 1));
     return refresh;
@@ -151,7 +152,8 @@ void si_tokens_write(const struct si_tokens *tokens, struct qp_buf *out)
     qp_buf_append_str(out, "],\"refresh_tokens\":[");
     for (size_t i = 0; i < tokens->refresh_count; i++) {
         const struct si_refresh *refresh = &tokens->refresh[i];
-        qp_buf_append_fmt(out, "%s{\"family\":%llu,\"value\":\"", i ? "," : "", (unsigned long long)refresh->family);
+        qp_buf_append_fmt(out, "%s{\"family\":%llu,\"value\":\"", i ? "," : "",
+                          (unsigned long long)refresh->family);
         qp_buf_append_json(out, qp_slice_str(refresh->value));
         qp_buf_append_fmt(out, "\",\"redemptions\":%llu,\"spent\":%s,\"revoked\":%s}",
                           (unsigned long long)refresh->redemptions, refresh->spent ? "true" : "false",

@@ -20,8 +20,14 @@ void si_world_free(struct si_world **world)
     *world = NULL;
 }
 
-void si_lock(struct si_world *world) { pthread_mutex_lock(&world->lock); }
-void si_unlock(struct si_world *world) { pthread_mutex_unlock(&world->lock); }
+void si_lock(struct si_world *world)
+{
+    pthread_mutex_lock(&world->lock);
+}
+void si_unlock(struct si_world *world)
+{
+    pthread_mutex_unlock(&world->lock);
+}
 
 void si_world_reset(struct si_world *world, bool tokens)
 {
@@ -41,7 +47,10 @@ void si_world_reset(struct si_world *world, bool tokens)
     si_unlock(world);
 }
 
-uint64_t si_next_id(struct si_world *world) { return si_mix(world->opts.seed ^ (++world->ids << 8)); }
+uint64_t si_next_id(struct si_world *world)
+{
+    return si_mix(world->opts.seed ^ (++world->ids << 8));
+}
 
 void si_next_uuid(struct si_world *world, char out[SI_UUID_BYTES])
 {
