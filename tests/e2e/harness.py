@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import traceback
 import urllib.parse
 
 import rawclient
@@ -241,6 +242,7 @@ class Env:
         self.proxies = []
         self.origins = []
         self._received = []
+        self._parts = []
         self._cleanups = contextlib.ExitStack()
         self._number = 0
 
@@ -274,8 +276,8 @@ class Env:
     def on_end(self, call, *arguments):
         self._cleanups.callback(call, *arguments)
 
-    def origin(self, cert="server", **options):
-        """A scripted origin. cert: "server", "expired" or "wrong-name"."""
+    def origin(self, cert="localhost", **options):
+        """A scripted origin. cert: "localhost", "expired", "other-name", or "other/..." of a CA that nobody knows."""
         origin = scripted_origin.ScriptedOrigin(self.places.cert(cert + ".pem"), self.places.cert(cert + ".key"),
                                                 (self.client_id, self.client_secret), self.secret, **options)
         self.origins.append(origin)
@@ -291,7 +293,7 @@ class Env:
 
     def config(self, origin=None, accounts=None, account=None, **keys):
         """A whole configuration: one account at `origin` (changed by `account`), or `accounts`; keys are merged in."""
-        config = {"listen": "127.0.0.1:0", "workers": 1, "timeouts": {"drain": "2s"},
+        config = {"listen": "127.0.0.1:0", "admin": {"listen": "off"}, "workers": 1, "timeouts": {"drain": "2s"}, "log": {"level": "debug"},
                   "accounts": accounts if accounts is not None else [self.account(origin, **(account or {}))]}
         for key, value in keys.items():
             if value is None:
@@ -303,7 +305,7 @@ class Env:
         return config
 
     def environ(self, **more):
-        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "QP_E2E_SECRET": self.client_secret,
+        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder, "QP_E2E_SECRET": self.client_secret,
                    "ASAN_OPTIONS": "exitcode=86:detect_leaks=1:abort_on_error=0:strict_string_checks=1",
                    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=86",
                    "TSAN_OPTIONS": "exitcode=86:halt_on_error=0:second_deadlock_stack=1"}
@@ -351,6 +353,15 @@ class Env:
         self.on_end(client.close)
         return client
 
+    @contextlib.contextmanager
+    def part(self, name):
+        """One of many like cases in a test: its failure is noted, and the others still run."""
+        try:
+            yield
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[1:] or traceback.extract_tb(error.__traceback__)
+            self._parts.append("%s: %s: %s (line %d)" % (name, type(error).__name__, error, place[0].lineno))
+
     def seen(self, data):
         """Bytes that somebody outside the proxy got to see."""
         self._received.append(data)
@@ -359,7 +370,7 @@ class Env:
 
     def finish(self, failed):
         """Ends everything; the list of what was wrong."""
-        faults = []
+        faults = list(self._parts)
         for proxy in self.proxies:
             try:
                 self._look_at_process(proxy, faults)

@@ -290,7 +290,7 @@ class Connection:
 
 
 class ScriptedOrigin:
-    def __init__(self, cert_file, key_file, client=("client", "secret"), on_secret=lambda value: None, host="localhost", max_tls=None):
+    def __init__(self, cert_file, key_file, client=("client", "secret"), on_secret=lambda value: None, host="localhost", max_tls=None, port=0):
         self.client_id, self.client_secret = client
         self.on_secret = on_secret
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -323,7 +323,7 @@ class ScriptedOrigin:
         self.changed = threading.Condition()
         self.closing = threading.Event()
         self._threads = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port = self._listener.getsockname()[1]
         self.authority = "%s:%d" % (host, self.port)
         self.url = "https://" + self.authority
