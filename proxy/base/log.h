@@ -20,28 +20,34 @@ struct qp_log_opts {
     int access_fd; /* where access lines go; -1: none */
 };
 
-/* Before threads start. */
+/* Before threads start. Without it: text, info, to 2, no access lines. To change a file later (rotation), dup2() the
+ * new one over the fd. */
 void qp_log_setup(const struct qp_log_opts *opts);
+/* Any thread, any time. */
+void qp_log_set_level(enum qp_log_level level);
 
 /* True if lines of that level are written; for callers that would have to compute something for the line. */
 bool qp_log_wants(enum qp_log_level level);
 
-/* room: "net", "token", … conn and request: ids, 0 for none. Cut at 4 KiB; control bytes in the text become '?'. */
-void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* room: "net", "token", … conn and request: ids, 0 for none. Cut at 4 KiB; control bytes and broken UTF-8 become '?'. Keeps
+ * errno. A line that cannot be written (disk full, pipe full) is counted, and the next one that can says how many. */
+void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #define qp_log_error(room, ...) qp_log_line(QP_LOG_ERROR, room, 0, 0, __VA_ARGS__)
-#define qp_log_warn(room, ...) qp_log_line(QP_LOG_WARN, room, 0, 0, __VA_ARGS__)
-#define qp_log_info(room, ...) qp_log_line(QP_LOG_INFO, room, 0, 0, __VA_ARGS__)
-#define qp_log_debug(room, ...)                                                                                \
-    do {                                                                                                       \
-        if (qp_log_wants(QP_LOG_DEBUG))                                                                        \
-            qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__);                                                \
+#define qp_log_warn(room, ...)  qp_log_line(QP_LOG_WARN, room, 0, 0, __VA_ARGS__)
+#define qp_log_info(room, ...)  qp_log_line(QP_LOG_INFO, room, 0, 0, __VA_ARGS__)
+#define qp_log_debug(room, ...)                                 \
+    do {                                                        \
+        if (qp_log_wants(QP_LOG_DEBUG))                         \
+            qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__); \
     } while (0)
 
-/* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer holds
- * 16 KiB or at qp_log_access_flush(), which each loop calls when it has nothing else to do, at most once a second. */
+/* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer
+ * holds 16 KiB or at qp_log_access_flush(), which each worker calls within a second. */
 void qp_log_access(struct qp_slice line);
 void qp_log_access_flush(void);
+/* True if this thread's buffer holds lines. */
+bool qp_log_access_is_pending(void);
 
 #endif

@@ -14,6 +14,7 @@ struct qp_secret;
 
 /* A secret with a copy of the bytes; aborts when memory is gone. Requires len <= 1 MiB. */
 struct qp_secret *qp_secret_new(struct qp_slice bytes);
+/* NULL of NULL. */
 struct qp_secret *qp_secret_dup(const struct qp_secret *secret);
 /* Wipes and frees; *secret becomes NULL. NULL inside is fine. */
 void qp_secret_free(struct qp_secret **secret);
@@ -22,6 +23,9 @@ void qp_secret_free(struct qp_secret **secret);
 struct qp_slice qp_secret_reveal(const struct qp_secret *secret);
 /* In constant time for equal lengths. NULL equals NULL only. */
 bool qp_secret_equal(const struct qp_secret *a, const struct qp_secret *b);
+
+/* Secrets made and not yet freed: they live outside the heap, so a leak checker does not see them. For tests. */
+size_t qp_secret_live_count(void);
 
 /* Overwrites memory in a way that the compiler does not remove. */
 void qp_wipe(void *memory, size_t bytes);

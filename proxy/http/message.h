@@ -1,7 +1,7 @@
 /* message.h - a parsed head: start line, fields, and how its body is framed.
  *
- * All slices lie in the arena that the parser was given, valid until that is reset. Request and response share the struct
- * because everything but the start line is the same; `direction` says which half is set.
+ * All slices lie in the arena that the parser was given, valid until that is reset. Request and response
+ * share the struct because everything but the start line is the same; `direction` says which half is set.
  */
 #ifndef QP_HTTP_MESSAGE_H
 #define QP_HTTP_MESSAGE_H

@@ -10,12 +10,14 @@ enum qp_target_form { QP_TARGET_ORIGIN, QP_TARGET_ABSOLUTE, QP_TARGET_AUTHORITY,
 struct qp_target {
     enum qp_target_form form;
     struct qp_slice authority; /* ABSOLUTE and AUTHORITY: as it came; else not set */
-    struct qp_slice path;      /* path and query as they came, from the first '/'; an absolute target without a path gives "/" (or "/?query" cannot
-                                  be given without a copy: then path is empty and query starts with '?') */
-    struct qp_slice query;     /* set only in that one case */
+    struct qp_slice path;  /* path and query as they came, from the first '/'; an absolute target without a
+                              path gives "/" (or "/?query" cannot  be given without a copy: then path is empty
+                              and query starts with '?') */
+    struct qp_slice query; /* set only in that one case */
 };
 
-/* Splits a request target; false when it is none of the four forms, or holds userinfo, a fragment, controls, spaces or bytes above 0x7e. */
+/* Splits a request target; false when it is none of the four forms, or holds userinfo, a fragment, controls,
+ * spaces or bytes above 0x7e. */
 bool qp_target_parse(struct qp_slice method, struct qp_slice target, struct qp_target *out);
 
 /* RFC 9110 section 7.2: "host" or "host:port" of valid characters. Empty is not valid here. */

@@ -1,7 +1,7 @@
 /* write.h - messages to bytes. Pure: appends to a buffer.
  *
- * Framing fields are always generated here from what was decided, never copied (RFC 9112 section 6.3). Names and values are the caller's to
- * have checked (qp_is_token, qp_is_field_value); debug builds check again.
+ * Framing fields are always generated here from what was decided, never copied (RFC 9112 section 6.3). Names
+ * and values are the caller's to have checked (qp_is_token, qp_is_field_value); debug builds check again.
  */
 #ifndef QP_HTTP_WRITE_H
 #define QP_HTTP_WRITE_H

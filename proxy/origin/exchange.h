@@ -50,6 +50,11 @@ bool qp_exchange_has_response(const struct qp_exchange *exchange);
 /* True once bytes of the request were handed to the stream. */
 bool qp_exchange_has_sent(const struct qp_exchange *exchange);
 
+/* Looks at a taken stream that has not begun (one recv with MSG_PEEK): false if the origin has closed it or
+ * said something unasked, and then its release closes it. For requests that must not be sent twice (RFC 9112
+ * section 9.3.1). */
+bool qp_exchange_probe(struct qp_exchange *exchange);
+
 /* *exchange becomes NULL; NULL inside is fine. */
 void qp_exchange_release(struct qp_exchange **exchange);
 

@@ -1,5 +1,8 @@
 /* pool.h - streams to one origin: idle ones kept, new ones dialled, a bounded queue in between.
  *
+ * A failed dial answers every waiter that was queued before it began with its reason, so that an origin that is down does not cost
+ * them one time limit after the other; only a fault of that one connection (a reset) is the first waiter's alone.
+ *
  * One pool for one origin on one loop. Who needs an exchange asks qp_pool_try_take() first (the warm path: no callback, no
  * allocation) and else queues a waiter, which is served in order by whatever comes first: a stream given back or a finished dial.
  * Idle streams are watched: a byte, an end or a fault on one removes it (queue poisoning, RFC 9112 section 9.2 and 9.3).
@@ -28,19 +31,22 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
 /* Requires that no exchange is out. Waiters get QP_SELF_CANCELED. *pool becomes NULL. */
 void qp_pool_close(struct qp_pool **pool);
 
-/* Embedded by who waits. */
+/* Embedded by who waits, who sets `done`; the rest is the pool's. Zeroed memory may be cancelled without having waited. */
 struct qp_pool_waiter {
     struct qp_list link;
-    struct qp_pool *pool;
+    struct qp_pool *pool; /* NULL: not waiting */
+    uint64_t number;      /* in the order of queueing, counted together with the dials */
+    bool fresh;
     /* exchange: ready, the callee's; or NULL with the reason and a short text. From the top of the loop, never from inside qp_pool_wait(). */
     void (*done)(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result, const char *detail);
 };
 
-/* An idle stream's exchange (the most recently used), or NULL. */
+/* An idle stream's exchange (the most recently used), or NULL, also while others are queued for one. */
 struct qp_exchange *qp_pool_try_take(struct qp_pool *pool);
 /* Queues. fresh: only a newly dialled stream will do (the retry after a dead reused one). QP_SELF_BUSY when the queue is full. The waiter has no deadline of its own:
  * the owner cancels it. */
 QP_MUST_USE enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter, bool fresh);
+/* No `done` follows. Harmless when it is not waiting. */
 void qp_pool_cancel(struct qp_pool_waiter *waiter);
 
 struct qp_pool_counters {

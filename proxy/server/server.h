@@ -31,6 +31,7 @@ struct qp_request;
 struct qp_server;
 struct qp_tls;
 
+/* All of them are required but refusal_body. */
 struct qp_handler {
     /* A whole head. Framing, Host, method token and target form are valid already; CONNECT and TRACE were refused. */
     void (*head)(void *handler_context, struct qp_request *request);
@@ -94,7 +95,7 @@ struct qp_loop *qp_request_loop(const struct qp_request *request);
 
 unsigned qp_request_listener_id(const struct qp_request *request);
 /* What the client connected to (for building links back): the Host field, or the local address for an HTTP/1.0 request without one. */
-struct qp_slice qp_request_authority(const struct qp_request *request);
+struct qp_slice qp_request_authority(struct qp_request *request);
 bool qp_request_is_tls(const struct qp_request *request);
 /* The target in origin form ("/path?query" or "*"), byte for byte; absolute-form was reduced (RFC 9112 section 3.2.2). */
 struct qp_slice qp_request_target(const struct qp_request *request);
@@ -102,7 +103,7 @@ uint64_t qp_request_conn_id(const struct qp_request *request);
 /* Number of the request on its connection, from 1. */
 uint64_t qp_request_number(const struct qp_request *request);
 /* The client's address as text for logs: "127.0.0.1:5312", "unix:". */
-struct qp_slice qp_request_client(const struct qp_request *request);
+struct qp_slice qp_request_client(struct qp_request *request);
 
 bool qp_request_has_ended(const struct qp_request *request); /* `end` was called */
 uint64_t qp_request_body_received(const struct qp_request *request);

@@ -1,4 +1,5 @@
-/* grant.h - token requests to bytes, token answers to values. Pure: RFC 6749 sections 2.3.1, 4.4, 5.1, 5.2, 6; no sockets.
+/* grant.h - token requests to bytes, token answers to values. Pure: RFC 6749 sections 2.3.1, 4.4, 5.1, 5.2,
+ * 6; no sockets.
  *
  * The answer is hostile input: cut, deep, huge or not JSON at all.
  */
@@ -11,31 +12,38 @@
 
 enum { QP_GRANT_ANSWER_BYTES = 64 * 1024 }; /* a larger answer is not read */
 
-/* The form body; holds secrets: wipe it with qp_buf_wipe(). refresh_token: the current one for that grant, else NULL. */
-void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret *refresh_token, struct qp_buf *body);
-/* The whole request head for a body of that length: "POST {path} HTTP/1.1", Host, Authorization for client_auth basic (each part form-encoded before
- * base64, RFC 6749 section 2.3.1), Content-Type, Content-Length, Accept. Wipe it too. */
-void qp_grant_head(const struct qp_account_opts *account, struct qp_slice authority, struct qp_slice path, size_t body_bytes,
-                   struct qp_buf *head);
+/* The form body; holds secrets: wipe it with qp_buf_wipe(). refresh_token: the current one for that grant,
+ * else NULL. */
+void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret *refresh_token,
+                   struct qp_buf *body);
+/* The whole request head for a body of that length: "POST {path} HTTP/1.1", Host, Authorization for
+ * client_auth basic (each part form-encoded before base64, RFC 6749 section 2.3.1), Content-Type,
+ * Content-Length, Accept. Wipe it too. */
+void qp_grant_head(const struct qp_account_opts *account, struct qp_slice authority, struct qp_slice path,
+                   size_t body_bytes, struct qp_buf *head);
 
 enum qp_grant_outcome {
     QP_GRANT_GRANTED,
     QP_GRANT_PASSING, /* try again later: network, 408, 429, 5xx, not JSON, no usable token */
     QP_GRANT_SIGN_IN, /* invalid_grant: the refresh token is spent or revoked */
-    QP_GRANT_REFUSED  /* invalid_client, unauthorized_client, invalid_scope, unsupported_grant_type, invalid_request: until reload */
+    QP_GRANT_REFUSED  /* invalid_client, unauthorized_client, invalid_scope, unsupported_grant_type,
+                         invalid_request: until reload */
 };
 
 struct qp_grant_answer {
     enum qp_grant_outcome outcome;
     struct qp_secret *access_token;  /* GRANTED; the caller's */
     struct qp_secret *refresh_token; /* NULL: none sent, the old one stays */
-    uint32_t expires_in_s;           /* bounded; 3600 when absent or unusable */
-    char error[64];                  /* the endpoint's error code in printable ASCII, or our own: "not_json", "http_503"; never a token */
-    char text[256];                  /* one sentence for log and status page, with what to do; no secret */
+    uint32_t expires_in_s; /* 1 s to 365 days; 3600 when absent, not a number (a string of digits is one),
+                              zero or negative */
+    char error[64]; /* the endpoint's error code in printable ASCII, or our own: "not_json", "http_503"; never
+                       a token */
+    char text[256]; /* one sentence for log and status page, with what to do; no secret */
 };
 
-/* Judges one answer. body: all of it, at most QP_GRANT_ANSWER_BYTES. An access token must be non-empty visible ASCII without spaces (RFC 6750 section 2.1: b64token and what
- * a field value can carry) of at most 8 KiB. token_type, when sent, must be bearer. */
+/* Judges one answer. body: all of it, at most QP_GRANT_ANSWER_BYTES. An access token must be non-empty
+ * visible ASCII without spaces (RFC 6750 section 2.1: b64token and what a field value can carry) of at most 8
+ * KiB. token_type, when sent, must be bearer. */
 void qp_grant_judge(unsigned status, struct qp_slice body, struct qp_grant_answer *answer);
 void qp_grant_answer_deinit(struct qp_grant_answer *answer);
 

@@ -1,0 +1,232 @@
+#include "base/log.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 4096, ACCESS_BYTES = 16 * 1024 };
+
+static const char level_names[][6] = {"error", "warn", "info", "debug"};
+
+static _Atomic int level_now = QP_LOG_INFO;
+static struct qp_log_opts settings = {.level = QP_LOG_INFO, .form = QP_LOG_TEXT, .fd = 2, .access_fd = -1};
+static _Atomic uint64_t lost_lines;
+
+static _Thread_local char access_data[ACCESS_BYTES];
+static _Thread_local size_t access_len;
+
+void qp_log_setup(const struct qp_log_opts *opts)
+{
+    settings = *opts;
+    qp_log_set_level(opts->level);
+}
+
+void qp_log_set_level(enum qp_log_level level)
+{
+    atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
+}
+
+bool qp_log_wants(enum qp_log_level level)
+{
+    return (int)level <= atomic_load_explicit(&level_now, memory_order_relaxed);
+}
+
+/* Whole lines go out in one write each, so lines of several threads do not mix. A short write happens on a
+ * full disk or pipe only; its rest is tried once more and then given up: the log must not hold up the proxy.
+ */
+static bool write_all(int fd, const char *at, size_t len)
+{
+    for (int rounds = 0; len && rounds < 16; rounds++) {
+        ssize_t written = write(fd, at, len);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        at += written;
+        len -= (size_t)written;
+    }
+    return len == 0;
+}
+
+/* The length of the UTF-8 sequence at the start, 0 if it is none that may be shown: broken, overlong, or a
+ * control character (C0, DEL, C1), which would let a client write to the terminal of whoever reads the log.
+ */
+static size_t shown_bytes(const char *at, size_t len)
+{
+    const unsigned char *c = (const unsigned char *)at;
+    if (c[0] < 0x80)
+        return c[0] >= 0x20 && c[0] != 0x7F;
+    size_t want = c[0] >= 0xF0 ? 4 : c[0] >= 0xE0 ? 3 : 2;
+    if (c[0] < 0xC2 || c[0] > 0xF4 || want > len)
+        return 0;
+    for (size_t i = 1; i < want; i++)
+        if ((c[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xF0 && c[1] < 0x90);
+    bool surrogate_or_beyond = (c[0] == 0xED && c[1] > 0x9F) || (c[0] == 0xF4 && c[1] > 0x8F);
+    bool c1_control = c[0] == 0xC2 && c[1] < 0xA0;
+    return overlong || surrogate_or_beyond || c1_control ? 0 : want;
+}
+
+struct line {
+    size_t len;
+    char data[LINE_BYTES];
+};
+
+/* Leaves `spare` bytes for what has to follow. */
+static void put_message(struct line *line, const char *at, size_t len, bool json, size_t spare)
+{
+    while (len) {
+        size_t bytes = shown_bytes(at, len);
+        bool escape = json && (*at == '"' || *at == '\\');
+        if (line->len + (bytes ? bytes : 1) + escape + spare > sizeof(line->data))
+            return;
+        if (escape)
+            line->data[line->len++] = '\\';
+        if (bytes)
+            memcpy(line->data + line->len, at, bytes);
+        else
+            line->data[line->len] = '?';
+        bytes = bytes ? bytes : 1;
+        line->len += bytes;
+        at += bytes;
+        len -= bytes;
+    }
+}
+
+__attribute__((format(printf, 2, 3))) static void put(struct line *line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t room = sizeof(line->data) - line->len;
+    int len = vsnprintf(line->data + line->len, room, format, args);
+    va_end(args);
+    if (len > 0)
+        line->len += (size_t)len < room ? (size_t)len : room - 1;
+}
+
+static void put_time(struct line *line)
+{
+    int64_t now_ms = qp_clock_unix_ms();
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    line->len += strftime(line->data + line->len, sizeof(line->data) - line->len, "%Y-%m-%dT%H:%M:%S", &utc);
+    put(line, ".%03dZ", (int)(now_ms % 1000));
+}
+
+struct situation {
+    enum qp_log_level level;
+    const char *room;
+    uint64_t conn;
+    uint64_t request;
+};
+
+static void put_text_head(struct line *line, const struct situation *where)
+{
+    put_time(line);
+    put(line, " %-5s ", level_names[where->level]);
+    if (where->conn)
+        put(line, "c%" PRIu64 " ", where->conn);
+    if (where->request)
+        put(line, "r%" PRIu64 " ", where->request);
+    put(line, "%s: ", where->room);
+}
+
+static void put_json_head(struct line *line, const struct situation *where)
+{
+    put(line, "{\"time\":\"");
+    put_time(line);
+    put(line, "\",\"level\":\"%s\"", level_names[where->level]);
+    if (where->conn)
+        put(line, ",\"conn\":%" PRIu64, where->conn);
+    if (where->request)
+        put(line, ",\"request\":%" PRIu64, where->request);
+    put(line, ",\"room\":\"%s\",\"message\":\"", where->room);
+}
+
+static bool write_line(const struct situation *where, const char *message, size_t len)
+{
+    static const char text_end[] = "\n";
+    static const char json_end[] = "\"}\n";
+    bool json = settings.form == QP_LOG_JSON;
+    const char *end = json ? json_end : text_end;
+    size_t end_bytes = strlen(end);
+    struct line line;
+    line.len = 0;
+    if (json)
+        put_json_head(&line, where);
+    else
+        put_text_head(&line, where);
+    put_message(&line, message, len, json, end_bytes);
+    memcpy(line.data + line.len, end, end_bytes);
+    return write_all(settings.fd, line.data, line.len + end_bytes);
+}
+
+static void tell_lost_lines(void)
+{
+    uint64_t lost = atomic_exchange(&lost_lines, 0);
+    if (!lost)
+        return;
+    char message[64];
+    int len = snprintf(message, sizeof(message), "%" PRIu64 " log writes failed before this line", lost);
+    struct situation where = {.level = QP_LOG_WARN, .room = "log"};
+    if (!write_line(&where, message, (size_t)len))
+        atomic_fetch_add(&lost_lines, lost);
+}
+
+void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request,
+                 const char *format, ...)
+{
+    if (!qp_log_wants(level))
+        return;
+    int kept_errno = errno;
+    char message[LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    size_t shown = len < 0 ? 0 : (size_t)len < sizeof(message) ? (size_t)len : sizeof(message) - 1;
+    struct situation where = {.level = level, .room = room, .conn = conn, .request = request};
+    if (atomic_load_explicit(&lost_lines, memory_order_relaxed))
+        tell_lost_lines();
+    if (!write_line(&where, message, shown))
+        atomic_fetch_add(&lost_lines, 1);
+    errno = kept_errno;
+}
+
+void qp_log_access(struct qp_slice line)
+{
+    if (settings.access_fd < 0)
+        return;
+    if (line.len > sizeof(access_data) - access_len)
+        qp_log_access_flush();
+    if (line.len > sizeof(access_data)) {
+        if (!write_all(settings.access_fd, line.at, line.len))
+            atomic_fetch_add(&lost_lines, 1);
+        return;
+    }
+    memcpy(access_data + access_len, line.at, line.len);
+    access_len += line.len;
+}
+
+void qp_log_access_flush(void)
+{
+    if (access_len == 0)
+        return;
+    int kept_errno = errno;
+    if (!write_all(settings.access_fd, access_data, access_len))
+        atomic_fetch_add(&lost_lines, 1);
+    access_len = 0;
+    errno = kept_errno;
+}
+
+bool qp_log_access_is_pending(void)
+{
+    return access_len > 0;
+}

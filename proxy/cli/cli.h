@@ -1,0 +1,28 @@
+/* cli.h - the command line: `qproxy [run] [-c FILE]`, `qproxy check [-c FILE]`. Main thread. Exit codes are
+ * those of sysexits.h. */
+#ifndef QP_CLI_CLI_H
+#define QP_CLI_CLI_H
+
+#include "config/config.h"
+
+struct qp_cli_options {
+    const char *config_file; /* -c; NULL: searched */
+    bool sample;             /* check: the commented sample instead */
+    bool table;              /* check: the settings as Markdown instead */
+};
+
+/* Reads the command line and carries it out. Gives the exit code. */
+int qp_cli_main(int argc, char **argv);
+
+/* The subcommands. Each gives the exit code. */
+int qp_cli_run(const struct qp_cli_options *options);
+int qp_cli_check(const struct qp_cli_options *options);
+
+/* Guards the process, loads the configuration and judges its addresses; says everything that is wrong on
+ * stderr. Gives 0, or the exit code: *config is written on 0 only. */
+int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config);
+
+/* config may not know net, so addresses are judged here: syntax, and whether two of them are the same. */
+void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *problems);
+
+#endif

@@ -1,0 +1,255 @@
+/* run.c - `qproxy run`: builds the parts, runs the control loop, stops in order.
+ *
+ * Start: configuration, addresses claimed, keeper, workers (each with its listeners), then the first token calls. The daemon listens before
+ * it has a token: requests wait for it or are told why there is none.
+ * Stop (SIGTERM, SIGINT): each worker drains and stops, then the keeper, then the claims. A second signal ends at once.
+ */
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/daemon_opts.h"
+#include "cli/worker.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "version.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { ERROR_BYTES = 512, ADDRESS_BYTES = 160, SOCKET_MODE = 0660 };
+
+struct daemon {
+    struct qp_config *config;
+    struct qp_daemon_opts opts;
+    struct qp_loop *loop;
+    struct qp_mailbox *mailbox;
+    struct qp_keeper *keeper;
+    struct qp_listen_claim **claims; /* by listener id */
+    struct qp_address *addresses;    /* by listener id */
+    struct qp_worker_opts worker_opts;
+    struct qp_worker **workers;
+    unsigned running;
+    bool stopping;
+};
+
+/* Every connection costs a descriptor: the soft limit's usual 1024 is for programs that use select(). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_log(const char *path, int *fd)
+{
+    if (!path) {
+        *fd = -1;
+        return EX_OK;
+    }
+    if (strcmp(path, "stderr") == 0) {
+        *fd = STDERR_FILENO;
+        return EX_OK;
+    }
+    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (*fd >= 0)
+        return EX_OK;
+    fprintf(stderr,
+            "qproxy: log file '%s' cannot be opened: %s; name a writable one in log.file and log.access\n",
+            path, strerror(errno));
+    return EX_CANTCREAT;
+}
+
+static int set_up_log(const struct qp_config *config)
+{
+    struct qp_log_opts opts = {.level = config->log.level, .form = config->log.form};
+    int code = open_log(config->log.file, &opts.fd);
+    if (code == EX_OK)
+        code = open_log(config->log.access, &opts.access_fd);
+    if (code == EX_OK)
+        qp_log_setup(&opts);
+    return code;
+}
+
+static int claim_addresses(struct daemon *daemon)
+{
+    char error[ERROR_BYTES];
+    daemon->claims = qp_alloc((daemon->opts.listener_count + 1) * sizeof(struct qp_listen_claim *));
+    daemon->addresses = qp_alloc((daemon->opts.listener_count + 1) * sizeof *daemon->addresses);
+    for (unsigned i = 0; i < daemon->opts.listener_count; i++) {
+        const char *why = NULL;
+        enum qp_result result =
+            qp_address_parse(qp_slice_str(daemon->opts.listen[i]), &daemon->addresses[i], &why);
+        if (result == QP_OK)
+            result =
+                qp_listen_claim(&daemon->addresses[i], SOCKET_MODE, &daemon->claims[i], error, sizeof error);
+        if (result == QP_OK)
+            continue;
+        qp_log_error("run", "%s", why ? why : error);
+        return result == QP_NET_IN_USE ? EX_UNAVAILABLE : EX_OSERR;
+    }
+    return EX_OK;
+}
+
+static void on_worker_stopped(void *receiver, struct qp_worker *worker)
+{
+    struct daemon *daemon = receiver;
+    for (unsigned i = 0; i < daemon->opts.workers; i++)
+        if (daemon->workers[i] == worker)
+            qp_worker_free(&daemon->workers[i]);
+    if (--daemon->running == 0)
+        qp_loop_stop(daemon->loop);
+}
+
+static int make_workers(struct daemon *daemon)
+{
+    char error[ERROR_BYTES];
+    daemon->worker_opts = (struct qp_worker_opts){
+        .relay = &daemon->opts.relay,
+        .server = &daemon->opts.server,
+        .view = &daemon->opts.view,
+        .claims = daemon->claims,
+        .claim_count = daemon->opts.listener_count,
+        .keeper = daemon->keeper,
+        .control = daemon->mailbox,
+        .stopped = on_worker_stopped,
+    };
+    daemon->workers = qp_alloc(daemon->opts.workers * sizeof(struct qp_worker *));
+    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+        if (qp_worker_new(&daemon->worker_opts, &daemon->workers[i], error, sizeof error) != QP_OK) {
+            qp_log_error("run", "%s", error);
+            return EX_OSERR;
+        }
+    }
+    return EX_OK;
+}
+
+static int start_workers(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+        if (qp_worker_start(daemon->workers[i]) != QP_OK) {
+            qp_log_error("run", "worker %u cannot be started: no thread could be made", i);
+            return EX_OSERR;
+        }
+        daemon->running++;
+    }
+    return EX_OK;
+}
+
+static void begin_stop(struct daemon *daemon)
+{
+    daemon->stopping = true;
+    for (unsigned i = 0; i < daemon->running; i++)
+        qp_worker_drain(daemon->workers[i], daemon->config->timeouts.drain_ms);
+}
+
+static void on_signal(void *context, int signum)
+{
+    struct daemon *daemon = context;
+    if (signum == SIGHUP) {
+        qp_log_warn("run", "this version does not reload its configuration: restart it to apply changes");
+        return;
+    }
+    if (daemon->stopping) {
+        qp_log_warn("run", "second signal: ending at once, requests in flight are cut");
+        _exit(EX_TEMPFAIL);
+    }
+    qp_log_info("run", "stopping: requests in flight may finish for %llu ms",
+                (unsigned long long)daemon->config->timeouts.drain_ms);
+    begin_stop(daemon);
+}
+
+/* For people and scripts: the addresses as they are, with the port that the kernel chose where 0 was asked for. */
+static void announce(const struct daemon *daemon)
+{
+    char address[ADDRESS_BYTES];
+    for (unsigned i = 0; i < daemon->opts.listener_count; i++)
+        printf("listening on %s\n", qp_address_format(&daemon->addresses[i], address, sizeof address));
+    fflush(stdout);
+    qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION, daemon->opts.account_count,
+                daemon->opts.account_count == 1 ? "" : "s", daemon->opts.workers,
+                daemon->opts.workers == 1 ? "" : "s");
+}
+
+static int build(struct daemon *daemon)
+{
+    char error[ERROR_BYTES];
+    int code = set_up_log(daemon->config);
+    if (code != EX_OK)
+        return code;
+    if (qp_tls_init() != QP_OK) {
+        qp_log_error("run", "the TLS library could not be started: no randomness from the kernel");
+        return EX_OSERR;
+    }
+    if (qp_daemon_opts_init(&daemon->opts, daemon->config, error, sizeof error) != QP_OK) {
+        qp_log_error("run", "%s", error);
+        return EX_CONFIG;
+    }
+    daemon->loop = qp_loop_new();
+    daemon->mailbox = qp_mailbox_new(daemon->loop, daemon);
+    code = claim_addresses(daemon);
+    if (code != EX_OK)
+        return code;
+    struct qp_keeper_opts keeper = {.accounts = daemon->opts.accounts,
+                                    .account_count = daemon->opts.account_count};
+    daemon->keeper = qp_keeper_new(daemon->loop, &keeper);
+    return make_workers(daemon);
+}
+
+static int serve(struct daemon *daemon)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        qp_loop_on_signal(daemon->loop, signals[i], on_signal, daemon);
+    qp_keeper_start(daemon->keeper);
+    int code = start_workers(daemon);
+    if (code == EX_OK)
+        announce(daemon);
+    else
+        begin_stop(daemon);
+    if (daemon->running > 0)
+        qp_loop_run(daemon->loop);
+    return code;
+}
+
+static void tear_down(struct daemon *daemon)
+{
+    for (unsigned i = 0; daemon->workers && i < daemon->opts.workers; i++)
+        qp_worker_free(&daemon->workers[i]);
+    if (daemon->keeper)
+        qp_keeper_close(&daemon->keeper);
+    for (unsigned i = 0; daemon->claims && i < daemon->opts.listener_count; i++)
+        qp_listen_release(&daemon->claims[i]);
+    if (daemon->mailbox)
+        qp_mailbox_close(&daemon->mailbox);
+    qp_loop_free(&daemon->loop);
+    qp_free(daemon->workers);
+    qp_free(daemon->claims);
+    qp_free(daemon->addresses);
+    if (daemon->opts.trusts)
+        qp_daemon_opts_deinit(&daemon->opts);
+    qp_config_free(&daemon->config);
+}
+
+int qp_cli_run(const struct qp_cli_options *options)
+{
+    struct daemon daemon = {0};
+    int code = qp_cli_load(options, &daemon.config);
+    if (code != EX_OK)
+        return code;
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    qp_config_forget_environment();
+    code = build(&daemon);
+    if (code == EX_OK)
+        code = serve(&daemon);
+    if (code == EX_OK)
+        qp_log_info("run", "stopped");
+    tear_down(&daemon);
+    return code;
+}

@@ -1,0 +1,179 @@
+#include "cli/worker.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "net/timer.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { ACCESS_FLUSH_MS = 1000 };
+
+struct qp_worker {
+    const struct qp_worker_opts *opts;
+    struct qp_loop *loop;
+    struct qp_mailbox *mailbox;
+    struct qp_view *view;
+    struct qp_relay *relay;
+    struct qp_server *server;
+    struct qp_job ending;
+    struct qp_timer access_flush;
+    pthread_t thread;
+    bool started;
+};
+
+struct drain_mail {
+    struct qp_mail mail;
+    uint64_t limit_ms;
+};
+
+struct stopped_mail {
+    struct qp_mail mail;
+    struct qp_worker *worker;
+};
+
+static void flush_access_log(struct qp_timer *timer)
+{
+    (void)timer;
+    qp_log_access_flush();
+}
+
+/* Each time that the loop is about to wait: lines that were written since the last look go out within a second, many in one call. */
+static void watch_access_log(void *context)
+{
+    struct qp_worker *worker = context;
+    if (qp_log_access_is_pending() && !qp_timer_is_armed(&worker->access_flush))
+        qp_timer_arm(worker->loop, &worker->access_flush, ACCESS_FLUSH_MS);
+}
+
+static enum qp_result open_listeners(struct qp_worker *worker, char *error, size_t error_size)
+{
+    for (unsigned i = 0; i < worker->opts->claim_count; i++) {
+        int fd = qp_listen_fd(worker->opts->claims[i]);
+        if (fd < 0) {
+            snprintf(error, error_size, "listener %u cannot be opened: %s", i, strerror(errno));
+            return QP_NET_FAILED;
+        }
+        qp_server_listen(worker->server, fd, i, NULL);
+    }
+    return QP_OK;
+}
+
+/* What the worker has done, for whoever reads the log after a stop. */
+static void log_counters(const struct qp_worker *worker)
+{
+    const struct qp_relay_counters *counters = qp_relay_counters(worker->relay);
+    struct qp_buf text = {0};
+#define APPEND_COUNTER(name, meaning) qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
+    QP_RELAY_COUNTER_MAP(APPEND_COUNTER)
+#undef APPEND_COUNTER
+    qp_log_info("run", "worker's totals:%.*s", QP_SLICE_FMT(qp_buf_slice(&text)));
+    qp_buf_deinit(&text);
+}
+
+static void close_parts(struct qp_worker *worker)
+{
+    qp_server_close(&worker->server);
+    qp_relay_close(&worker->relay);
+    qp_view_close(&worker->view);
+    qp_mailbox_close(&worker->mailbox);
+    qp_timer_deinit(&worker->access_flush);
+}
+
+enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker **out, char *error,
+                             size_t error_size)
+{
+    struct qp_worker *worker = qp_alloc(sizeof *worker);
+    worker->opts = opts;
+    worker->loop = qp_loop_new();
+    worker->mailbox = qp_mailbox_new(worker->loop, worker);
+    worker->view = qp_view_new(worker->loop, opts->keeper, opts->view);
+    qp_keeper_add_view(opts->keeper, worker->view);
+    worker->relay = qp_relay_new(worker->loop, opts->relay, worker->view);
+    worker->server = qp_server_new(worker->loop, opts->server, qp_relay_handler(), worker->relay);
+    qp_timer_init(&worker->access_flush, flush_access_log);
+    qp_loop_on_idle(worker->loop, watch_access_log, worker);
+    enum qp_result result = open_listeners(worker, error, error_size);
+    if (result == QP_OK)
+        *out = worker;
+    else
+        qp_worker_free(&worker);
+    return result;
+}
+
+static void deliver_stopped(struct qp_mail *mail, void *receiver)
+{
+    struct qp_worker *worker = ((struct stopped_mail *)mail)->worker;
+    qp_free(mail);
+    worker->opts->stopped(receiver, worker);
+}
+
+static void *run(void *context)
+{
+    struct qp_worker *worker = context;
+    qp_loop_run(worker->loop);
+    qp_log_access_flush();
+    qp_loop_free(&worker->loop);
+    struct stopped_mail *mail = qp_alloc(sizeof *mail);
+    *mail = (struct stopped_mail){.mail = {.deliver = deliver_stopped}, .worker = worker};
+    qp_mailbox_post(worker->opts->control, &mail->mail);
+    return NULL;
+}
+
+enum qp_result qp_worker_start(struct qp_worker *worker)
+{
+    /* Signals are the control thread's. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return worker->started ? QP_OK : QP_SELF_MEMORY;
+}
+
+static void end(struct qp_job *job)
+{
+    struct qp_worker *worker = QP_CONTAINER_OF(job, struct qp_worker, ending);
+    log_counters(worker);
+    close_parts(worker);
+    qp_loop_stop(worker->loop);
+}
+
+static void on_drained(void *context)
+{
+    struct qp_worker *worker = context;
+    qp_job_init(&worker->ending, end);
+    qp_later(worker->loop, &worker->ending);
+}
+
+static void deliver_drain(struct qp_mail *mail, void *receiver)
+{
+    struct qp_worker *worker = receiver;
+    uint64_t limit_ms = ((struct drain_mail *)mail)->limit_ms;
+    qp_free(mail);
+    qp_server_drain(worker->server, limit_ms, on_drained, worker);
+}
+
+void qp_worker_drain(struct qp_worker *worker, uint64_t limit_ms)
+{
+    struct drain_mail *mail = qp_alloc(sizeof *mail);
+    *mail = (struct drain_mail){.mail = {.deliver = deliver_drain}, .limit_ms = limit_ms};
+    qp_mailbox_post(worker->mailbox, &mail->mail);
+}
+
+void qp_worker_free(struct qp_worker **slot)
+{
+    struct qp_worker *worker = *slot;
+    *slot = NULL;
+    if (!worker)
+        return;
+    if (worker->started) {
+        pthread_join(worker->thread, NULL);
+    } else {
+        close_parts(worker);
+        qp_loop_free(&worker->loop);
+    }
+    qp_free(worker);
+}

@@ -1,0 +1,202 @@
+#include "config/settings.h"
+#include "config/config.h"
+#include "config/url.h"
+#include "config/values.h"
+
+#define TOP(member)        offsetof(struct qp_config, member)
+#define OF_ACCOUNT(member) offsetof(struct qp_config_account, member)
+
+#define MINUTE_MS ((uint64_t)60 * 1000)
+#define HOUR_MS   (60 * MINUTE_MS)
+#define DAY_MS    (24 * HOUR_MS)
+#define KIB       ((uint64_t)1024)
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
+
+static const struct qp_choice grants[] = {
+    {"client_credentials", QP_CONFIG_GRANT_CLIENT_CREDENTIALS, NULL},
+    {"refresh_token", QP_CONFIG_GRANT_REFRESH_TOKEN, NULL},
+    {"api_token", QP_CONFIG_GRANT_API_TOKEN, NULL},
+    {"authorization_code", QP_CONFIG_GRANT_AUTHORIZATION_CODE,
+     "not available in this version; use client_credentials, refresh_token or api_token"},
+    {0},
+};
+static const struct qp_choice client_auths[] = {
+    {"basic", QP_CONFIG_CLIENT_AUTH_BASIC, NULL},
+    {"body", QP_CONFIG_CLIENT_AUTH_BODY, NULL},
+    {0},
+};
+static const struct qp_choice log_levels[] = {
+    {"error", QP_LOG_ERROR, NULL},
+    {"warn", QP_LOG_WARN, NULL},
+    {"info", QP_LOG_INFO, NULL},
+    {"debug", QP_LOG_DEBUG, NULL},
+    {0},
+};
+static const struct qp_choice log_forms[] = {
+    {"text", QP_LOG_TEXT, NULL},
+    {"json", QP_LOG_JSON, NULL},
+    {0},
+};
+
+/* clang-format off */
+#define DURATION(path_, member, fallback_, min_, max_, help_) \
+    {.path = (path_), .type = QP_SETTING_DURATION, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .help = (help_)}
+#define SIZE(path_, member, fallback_, min_, max_, zero_word_, help_) \
+    {.path = (path_), .type = QP_SETTING_SIZE, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .zero_word = (zero_word_), .help = (help_)}
+#define COUNT(path_, member, fallback_, min_, max_, zero_word_, help_) \
+    {.path = (path_), .type = QP_SETTING_COUNT, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .zero_word = (zero_word_), .help = (help_)}
+
+/* The order is that of the sample. The last row of each group has a default, so that the sample's commented-out rows
+ * never stand behind the last comma. */
+const struct qp_setting qp_settings[] = {
+    {.path = "listen", .type = QP_SETTING_LIST, .offset = TOP(listen), .fallback = "127.0.0.1:8080", .max = 256,
+     .restart = true,
+     .help = "Where services connect: \"127.0.0.1:8080\", \"[::1]:8080\", \"unix:/path\", or a list of them. Whoever can connect can use the accounts."},
+    {.path = "admin.listen", .type = QP_SETTING_TEXT, .offset = TOP(admin_listen), .fallback = "127.0.0.1:8081", .max = 256,
+     .zero_word = "off", .restart = true, .help = "Where health, metrics and the status page are served."},
+
+    {.path = "accounts[].name", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(name), .fallback = "main", .max = 64,
+     .refuse = qp_refuse_name, .help = "What the account is called in logs and metrics."},
+    {.path = "accounts[].datacenter", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(datacenter), .example = "iad1", .max = 253,
+     .refuse = qp_refuse_datacenter, .in_sample = true,
+     .help = "The datacenter id, or a full host such as brand.iad1.qualtrics.com."},
+    {.path = "accounts[].origin", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(origin.text), .example = "https://iad1.qualtrics.com:443", .max = 512,
+     .refuse = qp_refuse_origin, .help = "Instead of datacenter: any https://host:port."},
+    {.path = "accounts[].grant", .type = QP_SETTING_CHOICE, .offset = OF_ACCOUNT(grant), .example = "client_credentials",
+     .choices = grants, .in_sample = true, .help = "How tokens are obtained."},
+    {.path = "accounts[].client_id", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(client_id), .example = "env:QUALTRICS_CLIENT_ID", .max = 1024,
+     .refuse = qp_refuse_unprintable, .reference = true, .in_sample = true,
+     .help = "The OAuth client's id: literally, or a reference as for secrets."},
+    {.path = "accounts[].client_secret", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(client_secret), .example = "env:QUALTRICS_CLIENT_SECRET",
+     .in_sample = true, .help = "The OAuth client's secret: env:NAME, file:PATH, cred:NAME (systemd), or literally if only its owner can read this file."},
+    {.path = "accounts[].refresh_token", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(refresh_token), .example = "file:/run/secrets/refresh_token",
+     .help = "For the grant refresh_token: the first refresh token."},
+    {.path = "accounts[].api_token", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(api_token), .example = "env:QUALTRICS_API_KEY",
+     .help = "For the grant api_token: sent as X-API-TOKEN."},
+    {.path = "accounts[].client_auth", .type = QP_SETTING_CHOICE, .offset = OF_ACCOUNT(client_auth), .fallback = "basic",
+     .choices = client_auths, .help = "How id and secret go to the token endpoint."},
+    {.path = "accounts[].scope", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(scope), .example = "manage:all", .max = 4096,
+     .refuse = qp_refuse_scope, .help = "OAuth scopes, separated by a space."},
+    {.path = "accounts[].token_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(token_url.text), .example = "https://iad1.qualtrics.com/oauth2/token", .max = 2048,
+     .refuse = qp_refuse_token_url, .help = "The token endpoint; by default /oauth2/token at the origin."},
+    {.path = "accounts[].ca_file", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(ca_file), .example = "/etc/ssl/private-ca.pem", .max = 4095,
+     .help = "CA certificates (PEM) to verify origin and token endpoint with, instead of the system's."},
+    {.path = "accounts[].path_prefix", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(path_prefix), .example = "/main", .max = 256,
+     .refuse = qp_refuse_path_prefix, .help = "Requests under this path are the account's; it is removed before they are forwarded."},
+    {.path = "accounts[].host", .type = QP_SETTING_LIST, .offset = OF_ACCOUNT(host), .example = "main.qproxy.internal", .max = 253,
+     .refuse = qp_refuse_host, .help = "Requests whose Host field says one of these names are the account's."},
+    {.path = "accounts[].listen", .type = QP_SETTING_LIST, .offset = OF_ACCOUNT(listen), .example = "127.0.0.1:8090", .max = 256,
+     .restart = true, .help = "Listeners of the account's own: whatever comes in there is the account's."},
+    {.path = "accounts[].rewrite_next_page", .type = QP_SETTING_BOOL, .offset = OF_ACCOUNT(rewrite_next_page), .fallback = "true",
+     .help = "Let nextPage in answers point at qproxy instead of at Qualtrics, so that paging clients come back here."},
+
+    {.path = "workers", .type = QP_SETTING_COUNT, .offset = TOP(workers), .fallback = "auto", .min = 1, .max = 512,
+     .zero_word = "auto", .restart = true, .help = "Worker threads; auto is one per core."},
+
+    DURATION("timeouts.client_head", timeouts.client_head_ms, "10s", 100, HOUR_MS, "For a client to send a whole request head."),
+    DURATION("timeouts.client_body", timeouts.client_body_ms, "30s", 100, HOUR_MS, "Longest silence of a client within a body, in either direction."),
+    DURATION("timeouts.client_idle", timeouts.client_idle_ms, "75s", 100, DAY_MS, "How long a client's connection may rest between requests."),
+    DURATION("timeouts.origin_connect", timeouts.origin_connect_ms, "5s", 100, 5 * MINUTE_MS, "To connect to the origin, TLS handshake included."),
+    DURATION("timeouts.origin_response", timeouts.origin_response_ms, "2m", 100, DAY_MS, "Longest silence of the origin: before its answer begins, and within it."),
+    DURATION("timeouts.origin_idle", timeouts.origin_idle_ms, "1m", 100, HOUR_MS, "How long an unused connection to the origin is kept."),
+    DURATION("timeouts.token_wait", timeouts.token_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a token."),
+    DURATION("timeouts.token_call", timeouts.token_call_ms, "10s", 100, HOUR_MS, "For one call to the token endpoint."),
+    DURATION("timeouts.drain", timeouts.drain_ms, "30s", 0, DAY_MS, "How long running requests are given to end at shutdown."),
+
+    SIZE("limits.head", limits.head_bytes, "32KiB", 1 * KIB, 1 * MIB, NULL, "Largest head of a request or an answer."),
+    SIZE("limits.target", limits.target_bytes, "16KiB", 256, 1 * MIB, NULL, "Longest request target; not over limits.head."),
+    COUNT("limits.fields", limits.fields, "200", 10, 10000, NULL, "Most header fields of a message."),
+    SIZE("limits.body", limits.body_bytes, "off", 1, 1024 * GIB, "off", "Largest request body."),
+    SIZE("limits.body_rate", limits.body_rate_bytes, "1KiB", 1, 1 * GIB, "off", "Least bytes a second of a request body, averaged."),
+    COUNT("limits.connections", limits.connections, "10000", 1, 1000000, NULL, "Most client connections; more wait in the kernel's queue."),
+    COUNT("limits.connections_per_address", limits.connections_per_address, "off", 1, 1000000, "off", "Most client connections from one address; services on this machine all share one."),
+    COUNT("limits.requests_per_connection", limits.requests_per_connection, "off", 1, 1000000000, "off", "A client's connection is closed after so many requests."),
+    COUNT("limits.waiting", limits.waiting, "4096", 1, 1000000, NULL, "Most requests that wait for a token or for a connection to the origin."),
+    COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
+
+    SIZE("replay.memory", replay.memory_bytes, "2MiB", 0, 1 * GIB, NULL, "So much of a request's body is kept in memory for a replay; more goes to a sealed temporary file."),
+    SIZE("replay.memory_total", replay.memory_total_bytes, "256MiB", 0, 1024 * GIB, NULL, "The same over all requests."),
+    {.path = "replay.dir", .type = QP_SETTING_TEXT, .offset = TOP(replay.dir), .example = "/var/tmp", .max = 4000, .restart = true,
+     .help = "Where the temporary files are; by default $TMPDIR or /var/tmp. They have no name and are encrypted."},
+    SIZE("replay.body", replay.body_bytes, "512MiB", 0, 1024 * GIB, NULL, "A request with a longer body is not replayed: its 401 is passed on."),
+
+    {.path = "log.level", .type = QP_SETTING_CHOICE, .offset = TOP(log.level), .fallback = "info", .choices = log_levels,
+     .help = "How much is logged."},
+    {.path = "log.form", .type = QP_SETTING_CHOICE, .offset = TOP(log.form), .fallback = "text", .choices = log_forms, .restart = true,
+     .help = "How messages and access lines are written."},
+    {.path = "log.file", .type = QP_SETTING_TEXT, .offset = TOP(log.file), .fallback = "stderr", .max = 4095,
+     .help = "Where messages go: stderr or a file, opened again at a reload."},
+    {.path = "log.access", .type = QP_SETTING_TEXT, .offset = TOP(log.access), .fallback = "stderr", .max = 4095, .zero_word = "off",
+     .help = "Where a line for each request goes: off, stderr or a file."},
+
+    {.path = "via", .type = QP_SETTING_TEXT, .offset = TOP(via), .fallback = "qproxy", .max = 64, .refuse = qp_refuse_via,
+     .help = "The name in the Via field that is added to requests and answers."},
+};
+/* clang-format on */
+
+const size_t qp_setting_count = sizeof(qp_settings) / sizeof(qp_settings[0]);
+_Static_assert(sizeof(qp_settings) / sizeof(qp_settings[0]) <= QP_MOST_SETTINGS,
+               "seen[] in load.c is too short");
+
+const struct qp_setting *qp_setting_find(const char *path)
+{
+    for (size_t i = 0; i < qp_setting_count; i++)
+        if (strcmp(qp_settings[i].path, path) == 0)
+            return &qp_settings[i];
+    return NULL;
+}
+
+bool qp_setting_is_group(const char *path)
+{
+    size_t len = strlen(path);
+    for (size_t i = 0; i < qp_setting_count; i++)
+        if (strncmp(qp_settings[i].path, path, len) == 0 && qp_settings[i].path[len] == '.')
+            return true;
+    return false;
+}
+
+bool qp_setting_is_of_account(const struct qp_setting *setting)
+{
+    return strncmp(setting->path, "accounts[].", strlen("accounts[].")) == 0;
+}
+
+const char *qp_setting_key(const struct qp_setting *setting)
+{
+    const char *dot = strrchr(setting->path, '.');
+    return dot ? dot + 1 : setting->path;
+}
+
+/* Candidates are the paths themselves, and paths with the same last part at another place: "client_head" for
+ * "timeouts.client_head", "drain_timeout" stays unguessed. */
+static const char *guess_place(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const char *key = dot ? dot + 1 : path;
+    for (size_t i = 0; i < qp_setting_count; i++)
+        if (strcmp(qp_setting_key(&qp_settings[i]), key) == 0)
+            return qp_settings[i].path;
+    return NULL;
+}
+
+const char *qp_setting_guess(const char *path)
+{
+    static const char *const outer[] = {"accounts", "admin", "timeouts", "limits", "replay", "log"};
+    const char *best = NULL;
+    size_t best_distance = strlen(path) > 8 ? 3 : 2;
+    for (size_t i = 0; i < sizeof(outer) / sizeof(outer[0]); i++) {
+        size_t distance = qp_text_distance(path, outer[i], best_distance);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = outer[i];
+        }
+    }
+    for (size_t i = 0; i < qp_setting_count; i++) {
+        size_t distance = qp_text_distance(path, qp_settings[i].path, best_distance);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = qp_settings[i].path;
+        }
+    }
+    return best ? best : guess_place(path);
+}

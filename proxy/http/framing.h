@@ -1,0 +1,18 @@
+/* framing.h - the one framing decision per message, and the checks of the whole head that go with it. Private
+ * to http/. Pure.
+ *
+ * RFC 9112 sections 6 and 9.3, read strictly: what two readers could understand differently is refused,
+ * because the difference is what request smuggling and response splitting live on.
+ */
+#ifndef QP_HTTP_FRAMING_H
+#define QP_HTTP_FRAMING_H
+
+#include "http/message.h"
+#include "http/refusal.h"
+
+/* Requires the start line and the fields of the message. Gives QP_REFUSAL_NONE and fills body_kind,
+ * body_length, keep_alive and expect_continue, or gives the reason to refuse. no_body: the message answers a
+ * HEAD request. */
+enum qp_refusal_id qp_framing_decide(struct qp_message *message, bool no_body);
+
+#endif

@@ -1,0 +1,116 @@
+/* linger.c - the patient end of a stream (RFC 9112 section 9.6).
+ *
+ *   flush -> close_notify -> FIN -> throw input away -> the other side's end, or the limit -> close
+ *
+ * Closing a socket with unread input makes the kernel send a reset, which destroys what the other side has not read yet. It is enough
+ * for that that a TLS 1.3 session ticket lies unread in our receive buffer.
+ */
+#include "net/stream_impl.h"
+
+#include "base/alloc.h"
+
+struct lingering {
+    struct qp_list link;
+    struct qp_timer limit;
+    struct qp_stream *stream;
+    bool shut; /* our FIN is out */
+};
+
+static void finish(struct lingering *lingering, bool hard)
+{
+    qp_list_remove(&lingering->link);
+    qp_timer_deinit(&lingering->limit);
+    qp_stream_close(&lingering->stream, hard);
+    qp_free(lingering);
+}
+
+static void on_data(void *owner, struct qp_slice bytes)
+{
+    (void)owner;
+    (void)bytes;
+}
+
+static void on_end(void *owner)
+{
+    struct lingering *lingering = owner;
+
+    if (lingering->shut)
+        finish(lingering, false);
+}
+
+static void on_drained(void *owner)
+{
+    (void)owner;
+}
+
+static void on_failed(void *owner, enum qp_result why)
+{
+    (void)why;
+    finish(owner, false);
+}
+
+static const struct qp_stream_events lingering_events = {
+    .data = on_data,
+    .end = on_end,
+    .drained = on_drained,
+    .failed = on_failed,
+};
+
+static void on_limit(struct qp_timer *timer)
+{
+    struct lingering *lingering = QP_CONTAINER_OF(timer, struct lingering, limit);
+
+    /* What the other side has not read by now it may not take for a whole. */
+    finish(lingering, qp_stream_pending_bytes(lingering->stream) > 0);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    struct qp_stream *stream = QP_CONTAINER_OF(request->handle, struct qp_stream, uv.stream);
+
+    (void)status; /* a failed write has its own report */
+    qp_free(request);
+    if (stream->closing)
+        return;
+    struct lingering *lingering = stream->owner;
+    lingering->shut = true;
+    if (stream->ended)
+        finish(lingering, false);
+}
+
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
+{
+    struct qp_stream *stream = *slot;
+
+    if (!stream || stream->closing || stream->fault != QP_OK) {
+        qp_stream_close(slot, false);
+        return;
+    }
+    *slot = NULL;
+    struct qp_loop *loop = qp_stream_loop(stream);
+    struct lingering *lingering = qp_alloc(sizeof(*lingering));
+
+    lingering->stream = stream;
+    qp_list_append(&loop->lingering, &lingering->link);
+    qp_timer_init(&lingering->limit, on_limit);
+    qp_timer_arm(loop, &lingering->limit, limit_ms);
+    qp_stream_set_owner(stream, &lingering_events, lingering);
+    stream->discarding = true;
+    stream->full = false;
+    qp_stream_flush_all(stream);
+    if (stream->tls)
+        qp_stream_tls_close_notify(stream);
+    uv_shutdown_t *request = qp_alloc(sizeof(*request));
+    if (stream->fault != QP_OK || uv_shutdown(request, &stream->uv.stream, on_shutdown) != 0) {
+        qp_free(request);
+        finish(lingering, false);
+        return;
+    }
+    qp_stream_update_reading(stream);
+}
+
+void qp_stream_end_lingering(struct qp_loop *loop)
+{
+    for (struct qp_list *link; (link = qp_list_shift(&loop->lingering)) != NULL;)
+        finish(QP_CONTAINER_OF(link, struct lingering, link), false);
+}

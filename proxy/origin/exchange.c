@@ -1,0 +1,433 @@
+/* exchange.c - one request out, one response in.
+ *
+ *   idle -> taken -> begun: [ request  NONE -> BEGUN -> DONE ] -> released -> idle, if both are DONE and nothing else came
+ *                           [ response NONE -> BEGUN -> DONE ]              -> closed otherwise
+ *
+ * The owner may release in any of its events. Each event is therefore delivered through deliver_*(), which says whether the
+ * exchange still is the owner's; a release inside is carried out when the event has returned.
+ */
+#include "origin/exchange_impl.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "http/write.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+enum {
+    ARENA_BLOCK_BYTES = 4096,
+    INFORMED_MAX = 16,
+    LINGER_MS = 2000, /* for the origin's close_notify */
+    KEPT_BUF_BYTES = 4096
+};
+
+static void on_data(void *owner, struct qp_slice bytes);
+static void on_end(void *owner);
+static void on_drained(void *owner);
+static void on_failed(void *owner, enum qp_result why);
+static void on_report(struct qp_job *job);
+
+static const struct qp_stream_events stream_events = {
+    .data = on_data,
+    .end = on_end,
+    .drained = on_drained,
+    .failed = on_failed,
+};
+
+/* ---- begin and end ---- */
+
+/* Head and trailers, each perhaps copied once while it grows, and their fields in an array that doubled into place. */
+static size_t arena_cap(const struct qp_parse_limits *limits)
+{
+    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) + ARENA_BLOCK_BYTES;
+}
+
+struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, struct qp_stream *stream,
+                                    const struct qp_parse_limits *limits)
+{
+    struct qp_exchange *exchange = qp_alloc(sizeof(*exchange));
+
+    qp_list_init(&exchange->link);
+    qp_job_init(&exchange->report, on_report);
+    qp_arena_init(&exchange->arena, ARENA_BLOCK_BYTES, arena_cap(limits));
+    qp_parser_init(&exchange->parser, QP_RESPONSE, limits, &exchange->arena);
+    exchange->pool = pool;
+    exchange->loop = loop;
+    exchange->stream = stream;
+    qp_stream_set_owner(stream, &stream_events, exchange);
+    qp_stream_resume(stream);
+    return exchange;
+}
+
+void qp_exchange_free(struct qp_exchange *exchange, bool polite)
+{
+    qp_later_cancel(&exchange->report);
+    qp_list_remove(&exchange->link);
+    if (polite && exchange->stream)
+        qp_stream_linger(&exchange->stream, LINGER_MS);
+    else
+        qp_stream_close(&exchange->stream, false);
+    qp_arena_deinit(&exchange->arena);
+    qp_buf_deinit(&exchange->out);
+    qp_free(exchange);
+}
+
+void qp_exchange_begin(struct qp_exchange *exchange, const struct qp_exchange_events *events, void *owner,
+                       bool head_request)
+{
+    struct qp_exchange_life *life = &exchange->life;
+
+    qp_require(!life->events);
+    life->events = events;
+    life->owner = owner;
+    life->is_head = head_request;
+    if (head_request)
+        qp_parser_expect_no_body(&exchange->parser);
+    /* It may have died between being taken and now. */
+    if (life->why != QP_OK)
+        qp_later(exchange->loop, &exchange->report);
+}
+
+static bool is_complete(const struct qp_exchange *exchange)
+{
+    return exchange->life.request == QP_HALF_DONE && exchange->life.response == QP_HALF_DONE;
+}
+
+static bool can_live(const struct qp_exchange *exchange)
+{
+    const struct qp_exchange_life *life = &exchange->life;
+
+    if (!exchange->stream || life->is_poisoned)
+        return false;
+    /* Taken, but nothing was sent and nothing came: as good as before. */
+    if (life->request == QP_HALF_NONE && !life->has_bytes)
+        return true;
+    return is_complete(exchange) && exchange->parser.message.keep_alive;
+}
+
+static void take_home(struct qp_exchange *exchange)
+{
+    const bool lives = can_live(exchange);
+    const bool polite = is_complete(exchange);
+
+    qp_later_cancel(&exchange->report);
+    exchange->is_reused |= exchange->life.request == QP_HALF_DONE;
+    if (lives) {
+        if (exchange->life.is_paused)
+            qp_stream_resume(exchange->stream);
+        qp_arena_reset(&exchange->arena);
+        qp_parser_reset(&exchange->parser);
+        if (exchange->out.capacity > KEPT_BUF_BYTES)
+            qp_buf_deinit(&exchange->out);
+    }
+    exchange->is_released = false;
+    exchange->life = (struct qp_exchange_life){0};
+    qp_pool_take_back(exchange, lives, polite);
+}
+
+void qp_exchange_release(struct qp_exchange **slot)
+{
+    struct qp_exchange *exchange = *slot;
+
+    *slot = NULL;
+    if (!exchange)
+        return;
+    qp_require(!exchange->is_idle && !exchange->is_released);
+    exchange->is_released = true;
+    if (!exchange->in_event)
+        take_home(exchange);
+}
+
+/* ---- the owner's events ---- */
+
+/* Behind each event: false if the owner has released the exchange in it; it is gone then. */
+static bool is_still_owned(struct qp_exchange *exchange)
+{
+    exchange->in_event = false;
+    if (!exchange->is_released)
+        return true;
+    take_home(exchange);
+    return false;
+}
+
+static bool deliver_message(struct qp_exchange *exchange,
+                            void (*event)(void *owner, const struct qp_message *head))
+{
+    exchange->in_event = true;
+    event(exchange->life.owner, &exchange->parser.message);
+    return is_still_owned(exchange);
+}
+
+static bool deliver_piece(struct qp_exchange *exchange, struct qp_slice piece)
+{
+    exchange->in_event = true;
+    exchange->life.events->body(exchange->life.owner, piece);
+    return is_still_owned(exchange);
+}
+
+static bool deliver(struct qp_exchange *exchange, void (*event)(void *owner))
+{
+    exchange->in_event = true;
+    event(exchange->life.owner);
+    return is_still_owned(exchange);
+}
+
+static void report_failure(struct qp_exchange *exchange)
+{
+    const struct qp_exchange_life *life = &exchange->life;
+
+    exchange->in_event = true;
+    life->events->failed(life->owner, life->why, life->detail);
+    (void)is_still_owned(exchange);
+}
+
+static void on_report(struct qp_job *job)
+{
+    report_failure(QP_CONTAINER_OF(job, struct qp_exchange, report));
+}
+
+/* The last thing that is done with the exchange in an event of the stream. What is complete in both halves has not failed. */
+static void fail(struct qp_exchange *exchange, enum qp_result why, const char *detail)
+{
+    qp_stream_close(&exchange->stream, false);
+    if (is_complete(exchange))
+        return;
+    exchange->life.why = why;
+    exchange->life.detail = detail;
+    if (exchange->life.events)
+        report_failure(exchange);
+}
+
+/* ---- the response ---- */
+
+static bool take_final_head(struct qp_exchange *exchange)
+{
+    exchange->life.response = QP_HALF_BEGUN;
+    return deliver_message(exchange, exchange->life.events->head);
+}
+
+static bool take_head(struct qp_exchange *exchange)
+{
+    struct qp_exchange_life *life = &exchange->life;
+    const unsigned status = exchange->parser.message.status;
+
+    if (status >= 200)
+        return take_final_head(exchange);
+    if (status == 101) {
+        fail(exchange, QP_HTTP_UNEXPECTED, "101 that nobody asked for");
+        return false;
+    }
+    if (++life->informed_count > INFORMED_MAX) {
+        fail(exchange, QP_HTTP_MALFORMED, "too many 1xx responses");
+        return false;
+    }
+    return deliver_message(exchange, life->events->informed);
+}
+
+/* The end of a 1xx makes room for the next head; the final one is the owner's to look at until it releases. */
+static bool take_end(struct qp_exchange *exchange, struct qp_slice rest)
+{
+    if (exchange->life.response == QP_HALF_NONE) {
+        qp_arena_reset(&exchange->arena);
+        qp_parser_reset(&exchange->parser);
+        if (exchange->life.is_head)
+            qp_parser_expect_no_body(&exchange->parser);
+        return true;
+    }
+    exchange->life.response = QP_HALF_DONE;
+    exchange->life.is_poisoned |= rest.len > 0;
+    return deliver(exchange, exchange->life.events->end);
+}
+
+static bool refuse(struct qp_exchange *exchange)
+{
+    const struct qp_refusal refusal = exchange->parser.refusal;
+
+    fail(exchange, refusal.status == 431 ? QP_HTTP_TOO_LARGE : QP_HTTP_MALFORMED, refusal.text);
+    return false;
+}
+
+/* False when the exchange must not be touched any more. */
+static bool step(struct qp_exchange *exchange, enum qp_parse_event event, struct qp_slice piece, struct qp_slice rest)
+{
+    switch (event) {
+    case QP_PARSE_HEAD:
+        return take_head(exchange);
+    case QP_PARSE_BODY:
+        return deliver_piece(exchange, piece);
+    case QP_PARSE_END:
+        return take_end(exchange, rest);
+    case QP_PARSE_REFUSED:
+        return refuse(exchange);
+    case QP_PARSE_MORE:
+        break;
+    }
+    return false;
+}
+
+static void parse(struct qp_exchange *exchange, struct qp_slice input)
+{
+    struct qp_slice piece = QP_SLICE_NONE;
+    enum qp_parse_event event;
+
+    do {
+        event = qp_parser_next(&exchange->parser, &input, &piece);
+        if (!step(exchange, event, piece, input))
+            return;
+    } while (exchange->life.response != QP_HALF_DONE);
+}
+
+static void on_data(void *owner, struct qp_slice bytes)
+{
+    struct qp_exchange *exchange = owner;
+    struct qp_exchange_life *life = &exchange->life;
+
+    if (exchange->is_idle) {
+        qp_pool_evict(exchange);
+    } else if (life->response == QP_HALF_DONE) {
+        life->is_poisoned = true;
+    } else if (life->request == QP_HALF_NONE) {
+        life->is_poisoned = true;
+        fail(exchange, QP_HTTP_UNEXPECTED, "bytes before a request was sent");
+    } else {
+        life->has_bytes = true;
+        parse(exchange, bytes);
+    }
+}
+
+static void on_end(void *owner)
+{
+    struct qp_exchange *exchange = owner;
+
+    if (exchange->is_idle) {
+        qp_pool_evict(exchange);
+        return;
+    }
+    exchange->life.is_poisoned = true;
+    if (exchange->life.response == QP_HALF_DONE)
+        return;
+    switch (qp_parser_end_of_input(&exchange->parser)) {
+    case QP_PARSE_END:
+        (void)take_end(exchange, QP_SLICE_NONE);
+        break;
+    case QP_PARSE_MORE:
+        fail(exchange, QP_NET_END, "closed before a response");
+        break;
+    case QP_PARSE_HEAD:
+    case QP_PARSE_BODY:
+    case QP_PARSE_REFUSED:
+        fail(exchange, QP_HTTP_TRUNCATED, "closed inside a response");
+        break;
+    }
+}
+
+static void on_drained(void *owner)
+{
+    struct qp_exchange *exchange = owner;
+
+    if (!exchange->is_idle && exchange->life.events)
+        (void)deliver(exchange, exchange->life.events->drained);
+}
+
+static void on_failed(void *owner, enum qp_result why)
+{
+    struct qp_exchange *exchange = owner;
+
+    if (exchange->is_idle)
+        qp_pool_evict(exchange);
+    else
+        fail(exchange, why, NULL);
+}
+
+/* ---- the request ---- */
+
+static bool may_send(const struct qp_exchange *exchange, enum qp_half expected)
+{
+    return !qp_broken(exchange->life.request != expected || !exchange->life.events) && exchange->stream;
+}
+
+void qp_exchange_send_head(struct qp_exchange *exchange, struct qp_slice head, enum qp_body_kind kind)
+{
+    const bool can_write = may_send(exchange, QP_HALF_NONE);
+
+    exchange->life.framing = kind;
+    exchange->life.request = kind == QP_BODY_NONE ? QP_HALF_DONE : QP_HALF_BEGUN;
+    if (can_write)
+        qp_stream_write(exchange->stream, &head, 1);
+}
+
+void qp_exchange_send_body(struct qp_exchange *exchange, struct qp_slice piece)
+{
+    char head[QP_CHUNK_HEAD_BYTES];
+
+    if (!may_send(exchange, QP_HALF_BEGUN) || piece.len == 0)
+        return;
+    if (exchange->life.framing == QP_BODY_CHUNKED) {
+        const struct qp_slice pieces[] = {qp_slice(head, qp_write_chunk_head(head, piece.len)), piece,
+                                          QP_SLICE("\r\n")};
+        qp_stream_write(exchange->stream, pieces, 3);
+    } else {
+        qp_stream_write(exchange->stream, &piece, 1);
+    }
+}
+
+void qp_exchange_finish_request(struct qp_exchange *exchange, const struct qp_fields *trailers)
+{
+    const bool can_write = exchange->life.request != QP_HALF_DONE && may_send(exchange, QP_HALF_BEGUN);
+
+    exchange->life.request = QP_HALF_DONE;
+    if (!can_write || exchange->life.framing != QP_BODY_CHUNKED)
+        return;
+    qp_write_last_chunk(&exchange->out, trailers);
+    const struct qp_slice text = qp_buf_slice(&exchange->out);
+    qp_stream_write(exchange->stream, &text, 1);
+    qp_buf_clear(&exchange->out);
+}
+
+bool qp_exchange_is_full(const struct qp_exchange *exchange)
+{
+    return exchange->stream && qp_stream_is_full(exchange->stream);
+}
+
+void qp_exchange_pause(struct qp_exchange *exchange)
+{
+    exchange->life.is_paused = true;
+    if (exchange->stream)
+        qp_stream_pause(exchange->stream);
+}
+
+void qp_exchange_resume(struct qp_exchange *exchange)
+{
+    exchange->life.is_paused = false;
+    if (exchange->stream)
+        qp_stream_resume(exchange->stream);
+}
+
+/* ---- what an owner asks ---- */
+
+bool qp_exchange_probe(struct qp_exchange *exchange)
+{
+    char byte;
+    bool silent = exchange->stream &&
+                  recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                  errno == EAGAIN;
+
+    exchange->life.is_poisoned |= !silent;
+    return silent;
+}
+
+bool qp_exchange_is_reused(const struct qp_exchange *exchange)
+{
+    return exchange->is_reused;
+}
+
+bool qp_exchange_has_response(const struct qp_exchange *exchange)
+{
+    return exchange->life.has_bytes;
+}
+
+bool qp_exchange_has_sent(const struct qp_exchange *exchange)
+{
+    return exchange->life.request != QP_HALF_NONE;
+}

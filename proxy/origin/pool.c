@@ -1,0 +1,335 @@
+/* pool.c - the streams to one origin, and who waits for one.
+ *
+ *   dial -> taken <-> idle          waiter -> first stream that is dialled or given back
+ *             \        \-> evicted: spoke, died, too old, too many
+ *              \-> closed: not fit for another exchange
+ *
+ * Waiters are called from a dial's end or from the pool's job, never from inside a call; an exchange given back meanwhile lies in
+ * the idle list like any other, watched, and try_take() leaves it to those who were queued before.
+ */
+#include "origin/pool.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "origin/exchange_impl.h"
+
+struct qp_pool {
+    struct qp_loop *loop;
+    struct qp_pool_opts opts;
+    struct qp_dialer *dialer;
+    struct qp_list idle;    /* most recently used first */
+    struct qp_list waiting; /* in order of their numbers */
+    struct qp_list dialling;
+    struct qp_timer idle_timer; /* for the oldest idle stream */
+    struct qp_job serve;
+    uint64_t last_number;
+    unsigned stream_count; /* idle and taken */
+    unsigned idle_count;
+    unsigned dial_count;
+    unsigned waiting_count;
+    unsigned fresh_count; /* of the waiting */
+    struct qp_pool_counters counters;
+};
+
+/* One dial that is running. */
+struct attempt {
+    struct qp_list link;
+    struct qp_pool *pool;
+    struct qp_dial *dial;
+    uint64_t number;
+};
+
+static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result result, const char *detail);
+static void on_serve(struct qp_job *job);
+static void on_idle_limit(struct qp_timer *timer);
+static void evict_oldest(struct qp_pool *pool);
+
+static const struct qp_dial_events dial_events = {.done = on_dialled};
+
+struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opts)
+{
+    struct qp_pool *pool = qp_alloc(sizeof(*pool));
+
+    qp_require(opts->streams > 0 && opts->dials > 0);
+    pool->loop = loop;
+    pool->opts = *opts;
+    pool->dialer = qp_dialer_new(loop, &opts->dial);
+    qp_list_init(&pool->idle);
+    qp_list_init(&pool->waiting);
+    qp_list_init(&pool->dialling);
+    qp_timer_init(&pool->idle_timer, on_idle_limit);
+    qp_job_init(&pool->serve, on_serve);
+    return pool;
+}
+
+/* ---- waiters ---- */
+
+static struct qp_pool_waiter *waiter_at(struct qp_list *link)
+{
+    return QP_CONTAINER_OF(link, struct qp_pool_waiter, link);
+}
+
+static void unqueue(struct qp_pool_waiter *waiter)
+{
+    struct qp_pool *pool = waiter->pool;
+
+    qp_list_remove(&waiter->link);
+    waiter->pool = NULL;
+    pool->waiting_count--;
+    pool->fresh_count -= waiter->fresh;
+}
+
+/* The first one whom this stream suits, or NULL. */
+static struct qp_pool_waiter *first_waiter(struct qp_pool *pool, bool is_fresh)
+{
+    QP_LIST_FOR_EACH(link, &pool->waiting) {
+        if (is_fresh || !waiter_at(link)->fresh)
+            return waiter_at(link);
+    }
+    return NULL;
+}
+
+/* ---- dials ---- */
+
+static void start_dial(struct qp_pool *pool)
+{
+    struct attempt *attempt = qp_alloc(sizeof(*attempt));
+
+    attempt->pool = pool;
+    attempt->number = ++pool->last_number;
+    qp_list_append(&pool->dialling, &attempt->link);
+    pool->dial_count++;
+    pool->counters.dials++;
+    attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
+}
+
+/* As many dials as there are waiters that no idle stream is for, within the limits. Where all streams are idle ones and
+ * somebody wants a fresh one, the oldest makes room. */
+static void start_dials(struct qp_pool *pool)
+{
+    const unsigned plain = pool->waiting_count - pool->fresh_count;
+    const unsigned unserved = pool->fresh_count + (plain > pool->idle_count ? plain - pool->idle_count : 0);
+
+    while (pool->dial_count < unserved && pool->dial_count < pool->opts.dials) {
+        if (pool->stream_count + pool->dial_count >= pool->opts.streams && pool->idle_count > plain)
+            evict_oldest(pool);
+        if (pool->stream_count + pool->dial_count >= pool->opts.streams)
+            return;
+        start_dial(pool);
+    }
+}
+
+/* A reset, unlike a refusal or a time limit, says something of one connection only. */
+static bool is_of_one_connection(enum qp_result result)
+{
+    return result == QP_NET_RESET || result == QP_NET_END || result == QP_NET_TRUNCATED;
+}
+
+static void fail_waiters(struct qp_pool *pool, uint64_t before, enum qp_result result, const char *detail)
+{
+    struct qp_list failed;
+
+    qp_list_init(&failed);
+    while (!qp_list_is_empty(&pool->waiting) && waiter_at(pool->waiting.next)->number < before) {
+        struct qp_pool_waiter *waiter = waiter_at(pool->waiting.next);
+        unqueue(waiter);
+        qp_list_append(&failed, &waiter->link);
+        if (is_of_one_connection(result))
+            break;
+    }
+    start_dials(pool); /* for those who are left */
+    for (struct qp_list *link; (link = qp_list_shift(&failed)) != NULL;)
+        waiter_at(link)->done(waiter_at(link), NULL, result, detail);
+}
+
+static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result result, const char *detail)
+{
+    struct attempt *attempt = owner;
+    struct qp_pool *pool = attempt->pool;
+    const uint64_t number = attempt->number;
+
+    qp_list_remove(&attempt->link);
+    qp_free(attempt);
+    pool->dial_count--;
+    if (!stream) {
+        pool->counters.dial_failures++;
+        fail_waiters(pool, number, result, detail);
+        return;
+    }
+    pool->stream_count++;
+    struct qp_exchange *exchange = qp_exchange_new(pool, pool->loop, stream, &pool->opts.limits);
+    struct qp_pool_waiter *waiter = first_waiter(pool, true);
+    if (!waiter) {
+        qp_pool_take_back(exchange, true, true);
+        return;
+    }
+    unqueue(waiter);
+    start_dials(pool);
+    waiter->done(waiter, exchange, QP_OK, NULL);
+}
+
+/* ---- idle streams ---- */
+
+static void take_idle(struct qp_exchange *exchange)
+{
+    qp_list_remove(&exchange->link);
+    exchange->is_idle = false;
+    exchange->pool->idle_count--;
+}
+
+static void discard(struct qp_exchange *exchange, bool polite)
+{
+    exchange->pool->stream_count--;
+    qp_exchange_free(exchange, polite);
+}
+
+static void evict_oldest(struct qp_pool *pool)
+{
+    struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.prev, struct qp_exchange, link);
+
+    take_idle(exchange);
+    discard(exchange, true);
+}
+
+void qp_pool_evict(struct qp_exchange *exchange)
+{
+    struct qp_pool *pool = exchange->pool;
+
+    pool->counters.evicted++;
+    take_idle(exchange);
+    discard(exchange, false);
+    /* It may have been meant for somebody who waits. */
+    if (pool->waiting_count > 0)
+        qp_later(pool->loop, &pool->serve);
+}
+
+void qp_pool_take_back(struct qp_exchange *exchange, bool can_live, bool polite)
+{
+    struct qp_pool *pool = exchange->pool;
+    const bool is_wanted = first_waiter(pool, !exchange->is_reused) != NULL;
+
+    if (pool->waiting_count > 0)
+        qp_later(pool->loop, &pool->serve);
+    if (!can_live || (pool->opts.idle_streams == 0 && !is_wanted)) {
+        discard(exchange, polite);
+        return;
+    }
+    exchange->is_idle = true;
+    exchange->idle_since_ms = qp_loop_now_ms(pool->loop);
+    qp_list_prepend(&pool->idle, &exchange->link);
+    pool->idle_count++;
+    if (pool->idle_count > pool->opts.idle_streams && !is_wanted)
+        evict_oldest(pool);
+    if (!qp_timer_is_armed(&pool->idle_timer))
+        qp_timer_arm(pool->loop, &pool->idle_timer, pool->opts.idle_ms);
+}
+
+static void on_idle_limit(struct qp_timer *timer)
+{
+    struct qp_pool *pool = QP_CONTAINER_OF(timer, struct qp_pool, idle_timer);
+    const uint64_t now_ms = qp_loop_now_ms(pool->loop);
+
+    while (!qp_list_is_empty(&pool->idle)) {
+        const struct qp_exchange *oldest = QP_CONTAINER_OF(pool->idle.prev, struct qp_exchange, link);
+        const uint64_t age_ms = now_ms - oldest->idle_since_ms;
+        if (age_ms < pool->opts.idle_ms) {
+            qp_timer_arm(pool->loop, &pool->idle_timer, pool->opts.idle_ms - age_ms);
+            return;
+        }
+        evict_oldest(pool);
+    }
+}
+
+/* Only those who wait now are served: one that comes back in its own `done` must not keep the loop here. */
+static void on_serve(struct qp_job *job)
+{
+    struct qp_pool *pool = QP_CONTAINER_OF(job, struct qp_pool, serve);
+    const uint64_t until = pool->last_number;
+    struct qp_pool_waiter *waiter;
+
+    start_dials(pool);
+    while (pool->idle_count > 0 && (waiter = first_waiter(pool, false)) != NULL && waiter->number <= until) {
+        struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
+        take_idle(exchange);
+        unqueue(waiter);
+        waiter->done(waiter, exchange, QP_OK, NULL);
+    }
+}
+
+/* ---- what a caller asks ---- */
+
+struct qp_exchange *qp_pool_try_take(struct qp_pool *pool)
+{
+    if (pool->idle_count == 0 || pool->waiting_count > pool->fresh_count)
+        return NULL;
+    struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
+    take_idle(exchange);
+    pool->counters.taken_warm++;
+    return exchange;
+}
+
+enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter, bool fresh)
+{
+    qp_require(waiter->pool == NULL && waiter->done);
+    if (pool->waiting_count >= pool->opts.waiting)
+        return QP_SELF_BUSY;
+    waiter->pool = pool;
+    waiter->fresh = fresh;
+    waiter->number = ++pool->last_number;
+    qp_list_append(&pool->waiting, &waiter->link);
+    pool->waiting_count++;
+    pool->fresh_count += fresh;
+    if (pool->idle_count > 0)
+        qp_later(pool->loop, &pool->serve);
+    start_dials(pool);
+    return QP_OK;
+}
+
+void qp_pool_cancel(struct qp_pool_waiter *waiter)
+{
+    if (waiter->pool)
+        unqueue(waiter);
+    else if (waiter->link.next) /* set aside with others to be failed, and not yet called */
+        qp_list_remove(&waiter->link);
+}
+
+static void cancel_dials(struct qp_pool *pool)
+{
+    for (struct qp_list *link; (link = qp_list_shift(&pool->dialling)) != NULL;) {
+        struct attempt *attempt = QP_CONTAINER_OF(link, struct attempt, link);
+        qp_dial_cancel(&attempt->dial);
+        qp_free(attempt);
+    }
+    pool->dial_count = 0;
+}
+
+void qp_pool_close(struct qp_pool **slot)
+{
+    struct qp_pool *pool = *slot;
+
+    *slot = NULL;
+    if (!pool)
+        return;
+    qp_require(pool->stream_count == pool->idle_count);
+    pool->opts.waiting = 0;
+    fail_waiters(pool, UINT64_MAX, QP_SELF_CANCELED, "the pool is closing");
+    cancel_dials(pool);
+    while (pool->idle_count > 0)
+        evict_oldest(pool);
+    qp_later_cancel(&pool->serve);
+    qp_timer_deinit(&pool->idle_timer);
+    qp_dialer_free(&pool->dialer);
+    qp_free(pool);
+}
+
+struct qp_pool_counters qp_pool_counters(const struct qp_pool *pool)
+{
+    struct qp_pool_counters counters = pool->counters;
+
+    counters.streams = pool->stream_count;
+    counters.idle = pool->idle_count;
+    counters.waiting = pool->waiting_count;
+    counters.tls = qp_dialer_tls_counters(pool->dialer);
+    return counters;
+}

@@ -1,0 +1,37 @@
+/* counters.h - what a relay has done: counted on its loop, read from any thread. */
+#ifndef QP_RELAY_COUNTERS_H
+#define QP_RELAY_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define QP_RELAY_COUNTER_MAP(X)                                                        \
+    X(requests, "requests taken")                                                      \
+    X(answered, "answers of the origin passed on whole")                               \
+    X(cut, "answers that the origin did not finish")                                   \
+    X(own_replies, "answers of our own")                                               \
+    X(client_gone, "requests whose client left or broke off")                          \
+    X(attempts, "requests sent to an origin, replays and retries counted")             \
+    X(replays, "requests sent again with a newer token after a 401")                   \
+    X(stale_retries, "requests sent again because a kept stream had died")             \
+    X(rejected_passed_on, "401s of the origin that went to the client")                \
+    X(unreplayable, "401s passed on because the body was no longer kept")              \
+    X(damped, "401s passed on because a fresh token was rejected on that path before") \
+    X(spilled, "request bodies that went to a file for the replay")                    \
+    X(links_rewritten, "nextPage and file links rewritten")
+
+struct qp_relay_counters {
+#define QP_RELAY_COUNTER_FIELD(name, text) _Atomic uint64_t name;
+    QP_RELAY_COUNTER_MAP(QP_RELAY_COUNTER_FIELD)
+#undef QP_RELAY_COUNTER_FIELD
+};
+
+/* One writer, so a relaxed load and store do: no locked instruction on the hot path. */
+static inline void qp_count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+#define QP_COUNT(counters, name) qp_count(&(counters)->name)
+
+#endif

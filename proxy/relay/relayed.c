@@ -1,0 +1,113 @@
+#include "relay/relayed.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/access.h"
+
+enum { WARM_REQUESTS = 256, WARM_BODY_BYTES = 4096 };
+
+struct state_row {
+    char letter;
+    const char *text;
+    size_t deadline;
+};
+static const struct state_row STATES[] = {
+#define STATE_ROW(name, letter, text, deadline) [name] = {letter, text, deadline},
+    QP_RELAYED_STATE_MAP(STATE_ROW)
+#undef STATE_ROW
+};
+
+struct relayed *qp_relayed_take(struct qp_relay *relay)
+{
+    struct qp_list *link = qp_list_shift(&relay->warm);
+    if (link) {
+        relay->warm_count--;
+        return QP_CONTAINER_OF(link, struct relayed, link);
+    }
+    struct relayed *r = qp_alloc(sizeof *r);
+    r->relay = relay;
+    qp_list_init(&r->link);
+    return r;
+}
+
+static void free_relayed(struct relayed *r)
+{
+    qp_kept_deinit(&r->kept);
+    qp_links_deinit(&r->links);
+    qp_buf_deinit(&r->body);
+    qp_free(r);
+}
+
+void qp_relay_free_warm(struct qp_relay *relay)
+{
+    for (struct qp_list *link; (link = qp_list_shift(&relay->warm)) != NULL;)
+        free_relayed(QP_CONTAINER_OF(link, struct relayed, link));
+    relay->warm_count = 0;
+}
+
+void qp_relayed_give(struct relayed *r)
+{
+    struct qp_relay *relay = r->relay;
+    qp_timer_deinit(&r->deadline);
+    qp_kept_reset(&r->kept);
+    if (relay->warm_count >= WARM_REQUESTS) {
+        free_relayed(r);
+        return;
+    }
+    if (r->body.capacity > WARM_BODY_BYTES)
+        qp_buf_deinit(&r->body);
+    qp_buf_clear(&r->body);
+    *r = (struct relayed){.relay = relay, .kept = r->kept, .body = r->body, .links = {.held = r->links.held}};
+    qp_list_init(&r->link);
+    qp_list_prepend(&relay->warm, &r->link);
+    relay->warm_count++;
+}
+
+void qp_relayed_arm_deadline(struct relayed *r)
+{
+    size_t offset = STATES[r->state].deadline;
+    uint32_t after_ms =
+        offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
+    if (after_ms)
+        qp_timer_arm(r->relay->loop, &r->deadline, after_ms);
+    else
+        qp_timer_disarm(&r->deadline);
+}
+
+void qp_relayed_set_state(struct relayed *r, enum relayed_state state)
+{
+    r->state = state;
+    qp_relayed_arm_deadline(r);
+}
+
+const char *qp_relayed_state_text(const struct relayed *r)
+{
+    return STATES[r->state].text;
+}
+
+void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error)
+{
+    if (!r->relay->opts.access_log)
+        return;
+    struct qp_access access = {
+        .conn = qp_request_conn_id(r->request),
+        .request = qp_request_number(r->request),
+        .client = qp_request_client(r->request),
+        .method = qp_request_message(r->request)->method,
+        .target = qp_request_target(r->request),
+        .account = r->account ? r->account->name : NULL,
+        .status = qp_request_answer_status(r->request),
+        .received_bytes = qp_request_body_received(r->request),
+        .sent_bytes = qp_request_answer_sent(r->request),
+        .duration_us = qp_clock_monotonic_us() - r->started_us,
+        .attempts = r->attempts,
+        .replays = r->replays,
+        .ended_by = ended_by,
+        .ended_in = ended_by == '-' ? '-' : STATES[r->state].letter,
+        .error = error,
+    };
+    struct qp_buf *line = &r->relay->scratch;
+    qp_buf_clear(line);
+    qp_access_line(&access, r->relay->opts.access_json, line);
+    qp_log_access(qp_buf_slice(line));
+}

@@ -1,0 +1,102 @@
+/* relayed.h - one request on its way: the state that request.c (the story), upload.c, answer.c and relayed.c share. Private to relay/. */
+#ifndef QP_RELAY_RELAYED_H
+#define QP_RELAY_RELAYED_H
+
+#include "relay/links.h"
+#include "relay/relay_impl.h"
+
+/*    state            letter  what it waits for             its deadline in qp_relay_opts, 0: none of its own */
+#define QP_RELAYED_STATE_MAP(X)                                                                             \
+    X(STATE_READ_HEAD, 'H', "reading the head", 0)                                                          \
+    X(STATE_TOKEN, 'T', "waiting for a token", 0)                                                           \
+    X(STATE_STREAM, 'S', "waiting for a stream", offsetof(struct qp_relay_opts, stream_wait_ms))            \
+    X(STATE_SEND, 'U', "sending the request", offsetof(struct qp_relay_opts, origin_response_ms))           \
+    X(STATE_WAIT_HEAD, 'W', "waiting for the response", offsetof(struct qp_relay_opts, origin_response_ms)) \
+    X(STATE_RELAY_BODY, 'B', "relaying the response", offsetof(struct qp_relay_opts, origin_response_ms))   \
+    X(STATE_DONE, '-', "done", 0)
+
+enum relayed_state {
+#define QP_RELAYED_STATE_ENUM(name, letter, text, deadline) name,
+    QP_RELAYED_STATE_MAP(QP_RELAYED_STATE_ENUM)
+#undef QP_RELAYED_STATE_ENUM
+        STATE_COUNT
+};
+
+/* One try to have the request answered: cleared by one assignment. */
+struct qp_attempt {
+    struct qp_exchange *exchange;
+    const struct qp_message *head; /* of the response, once it came */
+    uint64_t generation;           /* of the token that it carries */
+    uint64_t sent_bytes;           /* of the request's body */
+    bool request_finished;
+    bool waits_for_continue;
+};
+
+/* How the response's body reaches the client. */
+enum answer_mode { ANSWER_AS_IT_COMES, ANSWER_COLLECTED, ANSWER_LINKS_STREAMED };
+
+struct relayed {
+    struct qp_list link; /* in relay->warm, while unused */
+    struct qp_relay *relay;
+    struct qp_request *request;             /* the server's */
+    const struct qp_relay_account *account; /* NULL until one is found */
+    unsigned account_index;
+    enum relayed_state state;
+    struct qp_timer deadline;
+    struct qp_need need;
+    struct qp_pool_waiter waiter;
+    struct qp_attempt attempt;
+    struct qp_kept kept;
+    struct qp_slice target; /* at the origin */
+    uint64_t path_hash;
+    uint64_t min_generation; /* that the next attempt's token must have */
+    uint64_t started_us;
+    unsigned attempts;
+    unsigned replays;
+    unsigned expired; /* times that the token ran out while the stream was awaited */
+    bool minted;      /* has asked for a newer token */
+    bool retried;     /* after a dead stream */
+    bool holding;     /* a rejected answer is held while TOKEN waits */
+    bool held_ended;
+    enum answer_mode mode;
+    struct qp_buf body; /* of the held answer, or of the JSON that is collected */
+    struct qp_links links;
+    struct qp_links_rules rules;
+};
+
+/* ---- relayed.c ---- */
+
+/* A fresh one, or a used one with its buffers. */
+struct relayed *qp_relayed_take(struct qp_relay *relay);
+/* Back to the relay; what a large request grew is given back. */
+void qp_relayed_give(struct relayed *r);
+/* The one setter of the state; arms its deadline. */
+void qp_relayed_set_state(struct relayed *r, enum relayed_state state);
+void qp_relayed_arm_deadline(struct relayed *r);
+const char *qp_relayed_state_text(const struct relayed *r);
+void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error);
+
+/* ---- upload.c: the request's body, from the client through the kept copy to the origin ---- */
+
+/* The body is larger than what is ever kept, and that is known before its first byte. */
+bool qp_upload_is_past_replay(const struct relayed *r);
+/* Every byte that was received can be sent again. */
+bool qp_upload_is_whole(const struct relayed *r);
+void qp_upload_take(struct relayed *r, struct qp_slice piece);
+/* Sends what is kept and not sent yet, as far as the origin takes it; then lets the client go on or wait. QP_SELF_IO: the kept copy cannot be
+ * read back. */
+QP_MUST_USE enum qp_result qp_upload_pump(struct relayed *r);
+
+/* ---- answer.c: the response's body, from the origin through the links' rewriting to the client ---- */
+
+/* Sends the response's head to the client, unless the body must be seen first. */
+void qp_answer_begin(struct relayed *r);
+void qp_answer_piece(struct relayed *r, struct qp_slice piece);
+/* A held answer goes out after all: head and what there is of the body. */
+void qp_answer_give_held(struct relayed *r);
+/* The response is complete: gives out what is left. */
+void qp_answer_end(struct relayed *r);
+/* The response will not be completed: gives out what there is. */
+void qp_answer_cut(struct relayed *r);
+
+#endif

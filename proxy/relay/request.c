@@ -1,0 +1,671 @@
+/* request.c - the life of one relayed request, top to bottom.
+ *
+ *   READ_HEAD -> TOKEN -> STREAM -> SEND -> WAIT_HEAD -> RELAY_BODY -> DONE
+ *                  ^                 |          |
+ *                  +-----------------+----------+---- 401 and qp_may_replay(): min_generation = used + 1
+ *   any state: reply (our own answer) -> DONE         client gone: DONE
+ *
+ * There is no refresh state: TOKEN means "a valid token of at least min_generation". The first attempt asks for any, a replay for a newer one than was
+ * rejected; start-up, expiry and 401 are one path. While a replay waits for its token the rejected answer is held, so that it can still go to the
+ * client as it came if there will be no newer token.
+ *
+ * Body bytes do not pass through the switch: upload.c feeds the origin from the kept copy, answer.c feeds the client; step() sees only heads,
+ * ends, failures and deadlines. An event that a state does not expect ends in our own 502 and a log line.
+ */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/relayed.h"
+#include "relay/replay.h"
+#include "relay/reply.h"
+#include "relay/rewrite.h"
+#include "relay/route.h"
+
+enum {
+    HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
+    CONTINUE_MS =
+        1000, /* then the body goes without a 100: the origin may not know Expect (RFC 9110 section 10.1.1) */
+    LARGE_UPLOAD_LIFE_MS =
+        60000,       /* the life that a token must have left for an upload that cannot be replayed */
+    EXPIRED_MOST = 5 /* tokens that run out before they can be used: then the request gives up */
+};
+
+enum event {
+    EVENT_TOKEN,
+    EVENT_NO_TOKEN,
+    EVENT_STREAM,
+    EVENT_NO_STREAM,
+    EVENT_HEAD,
+    EVENT_END,
+    EVENT_FAILED,
+    EVENT_DEADLINE,
+    EVENT_COUNT
+};
+
+/* What came with an event; each event sets its own. */
+struct detail {
+    const struct qp_message *head;
+    struct qp_exchange *exchange;
+    enum qp_result why;
+    enum qp_need_outcome outcome;
+    uint32_t retry_after_s;
+    const char *text;
+};
+
+/* ---- the story's contents ---- */
+static void enter_token(struct relayed *r);
+static void enter_stream(struct relayed *r, const struct detail *d);
+static void enter_send(struct relayed *r, const struct detail *d);
+static void on_origin_head(struct relayed *r, const struct detail *d);
+static void hold_rejected(struct relayed *r, bool needs_new);
+static void enter_relay(struct relayed *r);
+static void on_answer_end(struct relayed *r, const struct detail *d);
+static void on_answer_failed(struct relayed *r, const struct detail *d);
+static void on_attempt_failed(struct relayed *r, const struct detail *d);
+static void on_no_token(struct relayed *r, const struct detail *d);
+static void on_no_stream(struct relayed *r, const struct detail *d);
+static void on_held_end(struct relayed *r, const struct detail *d);
+static void on_held_failed(struct relayed *r, const struct detail *d);
+static void on_stream_deadline(struct relayed *r, const struct detail *d);
+static void on_send_deadline(struct relayed *r, const struct detail *d);
+static void on_head_deadline(struct relayed *r, const struct detail *d);
+static void on_body_deadline(struct relayed *r, const struct detail *d);
+static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s, const char *detail);
+
+enum ending { END_ANSWERED, END_CUT, END_REPLIED, END_GONE };
+static void finish(struct relayed *r, enum ending how, char ended_by, const char *error);
+
+/* Legal moves; an empty field is an event that cannot come in that state. */
+static void (*const STEPS[STATE_COUNT][EVENT_COUNT])(struct relayed *r, const struct detail *d) = {
+    [STATE_TOKEN] = {[EVENT_TOKEN] = enter_stream,
+                     [EVENT_NO_TOKEN] = on_no_token,
+                     [EVENT_END] = on_held_end,
+                     [EVENT_FAILED] = on_held_failed},
+    [STATE_STREAM] = {[EVENT_STREAM] = enter_send,
+                      [EVENT_NO_STREAM] = on_no_stream,
+                      [EVENT_DEADLINE] = on_stream_deadline},
+    [STATE_SEND] = {[EVENT_HEAD] = on_origin_head,
+                    [EVENT_FAILED] = on_attempt_failed,
+                    [EVENT_DEADLINE] = on_send_deadline},
+    [STATE_WAIT_HEAD] = {[EVENT_HEAD] = on_origin_head,
+                         [EVENT_FAILED] = on_attempt_failed,
+                         [EVENT_DEADLINE] = on_head_deadline},
+    [STATE_RELAY_BODY] =
+        {[EVENT_END] = on_answer_end, [EVENT_FAILED] = on_answer_failed, [EVENT_DEADLINE] = on_body_deadline},
+};
+
+static void step(struct relayed *r, enum event event, const struct detail *d)
+{
+    if (qp_broken(!STEPS[r->state][event])) {
+        qp_log_line(QP_LOG_ERROR, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
+                    "event %d cannot come while %s", (int)event, qp_relayed_state_text(r));
+        reply(r, QP_REPLY_BROKEN, 0, NULL);
+        return;
+    }
+    STEPS[r->state][event](r, d);
+}
+
+/* ---- callbacks: find, translate, step ---- */
+
+static void on_deadline(struct qp_timer *timer)
+{
+    struct relayed *r = QP_CONTAINER_OF(timer, struct relayed, deadline);
+    step(r, EVENT_DEADLINE, &(struct detail){.why = QP_NET_TIMEOUT});
+}
+
+static void on_need_answered(struct qp_need *need, enum qp_need_outcome outcome, uint32_t retry_after_s,
+                             const char *text)
+{
+    struct relayed *r = QP_CONTAINER_OF(need, struct relayed, need);
+    struct detail d = {.outcome = outcome, .retry_after_s = retry_after_s, .text = text};
+    step(r, outcome == QP_NEED_MET ? EVENT_TOKEN : EVENT_NO_TOKEN, &d);
+}
+
+static void on_stream(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result,
+                      const char *text)
+{
+    struct relayed *r = QP_CONTAINER_OF(waiter, struct relayed, waiter);
+    struct detail d = {.exchange = exchange, .why = result, .text = text};
+    step(r, exchange ? EVENT_STREAM : EVENT_NO_STREAM, &d);
+}
+
+static void on_head(void *owner, const struct qp_message *head)
+{
+    step(owner, EVENT_HEAD, &(struct detail){.head = head});
+}
+static void on_end(void *owner)
+{
+    step(owner, EVENT_END, &(struct detail){0});
+}
+static void on_failed(void *owner, enum qp_result why, const char *text)
+{
+    step(owner, EVENT_FAILED, &(struct detail){.why = why, .text = text});
+}
+
+static void on_informed(void *owner, const struct qp_message *head);
+static void on_answer_body(void *owner, struct qp_slice piece);
+static void on_exchange_drained(void *owner);
+
+static const struct qp_exchange_events EXCHANGE_EVENTS = {
+    .informed = on_informed,
+    .head = on_head,
+    .body = on_answer_body,
+    .end = on_end,
+    .drained = on_exchange_drained,
+    .failed = on_failed,
+};
+
+/* ---- READ_HEAD ---- */
+
+void qp_relay_on_head(void *context, struct qp_request *request)
+{
+    struct qp_relay *relay = context;
+    struct relayed *r = qp_relayed_take(relay);
+    QP_COUNT(&relay->counters, requests);
+    r->request = request;
+    r->started_us = qp_clock_monotonic_us();
+    r->target = qp_request_target(request);
+    r->need.answered = on_need_answered;
+    r->waiter.done = on_stream;
+    qp_timer_init(&r->deadline, on_deadline);
+    qp_kept_begin(&r->kept, &relay->kept_budget);
+    qp_request_set_context(request, r);
+    int account =
+        qp_route(&relay->opts, qp_request_listener_id(request), qp_request_authority(request), &r->target);
+    if (account < 0) {
+        reply(r, QP_REPLY_NO_ACCOUNT, 0, NULL);
+        return;
+    }
+    r->account_index = (unsigned)account;
+    r->account = &relay->opts.accounts[account];
+    r->path_hash = qp_damping_hash(r->account_index, r->target);
+    if (qp_upload_is_past_replay(r))
+        qp_kept_release(&r->kept, 0);
+    enter_token(r);
+}
+
+/* ---- TOKEN ---- */
+
+/* An upload that cannot be sent again should not meet an expiry on its way: it starts with a token that has some life left. */
+static void ask_for_long_life(struct relayed *r, const struct qp_token *token)
+{
+    bool short_lived =
+        token->expires_at_ms && token->expires_at_ms < qp_loop_now_ms(r->relay->loop) + LARGE_UPLOAD_LIFE_MS;
+    if (short_lived && !r->minted && qp_upload_is_past_replay(r)) {
+        r->minted = true;
+        r->min_generation = token->generation + 1;
+    }
+}
+
+static void await_token(struct relayed *r)
+{
+    qp_relayed_set_state(r, STATE_TOKEN);
+    qp_view_need(r->relay->view, r->account_index, r->min_generation, &r->need);
+}
+
+static void enter_token(struct relayed *r)
+{
+    struct qp_token token;
+    bool have = qp_view_token(r->relay->view, r->account_index, r->min_generation, &token);
+    if (have)
+        ask_for_long_life(r, &token);
+    if (have && token.generation >= r->min_generation)
+        enter_stream(r, NULL);
+    else
+        await_token(r);
+}
+
+/* ---- STREAM ---- */
+
+/* Gives the attempt's stream back (the pool decides whether it lives on) and forgets everything of the attempt. */
+static void drop_attempt(struct relayed *r)
+{
+    qp_exchange_release(&r->attempt.exchange);
+    r->attempt = (struct qp_attempt){0};
+    r->holding = r->held_ended = false;
+    qp_buf_clear(&r->body);
+}
+
+/* A kept stream. A request that must not run twice goes out only on one that looks alive at this instant. */
+static struct qp_exchange *take_kept_stream(struct relayed *r, struct qp_pool *pool)
+{
+    bool careful = !qp_is_idempotent(qp_request_message(r->request)->method);
+    for (;;) {
+        struct qp_exchange *exchange = r->retried ? NULL : qp_pool_try_take(pool);
+        if (!exchange || !careful || qp_exchange_probe(exchange))
+            return exchange;
+        qp_exchange_release(&exchange);
+    }
+}
+
+static void enter_stream(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    if (r->holding) {
+        QP_COUNT(&r->relay->counters, replays);
+        r->replays++;
+    }
+    drop_attempt(r);
+    struct qp_pool *pool = r->relay->pools[r->account_index];
+    struct qp_exchange *exchange = take_kept_stream(r, pool);
+    if (exchange) {
+        enter_send(r, &(struct detail){.exchange = exchange});
+        return;
+    }
+    qp_relayed_set_state(r, STATE_STREAM);
+    enum qp_result result = qp_pool_wait(pool, &r->waiter, r->retried);
+    if (result != QP_OK)
+        reply(r, qp_reply_for_dial(result), 1, NULL);
+}
+
+/* ---- SEND ---- */
+
+static void pump(struct relayed *r)
+{
+    if (qp_upload_pump(r) != QP_OK)
+        reply(r, QP_REPLY_REPLAY_LOST, 0, NULL);
+}
+
+static void send_head(struct relayed *r, const struct qp_secret *token)
+{
+    struct qp_relay *relay = r->relay;
+    const struct qp_message *message = qp_request_message(r->request);
+    struct qp_rewrite rewrite = {
+        .message = message,
+        .target = r->target,
+        .authority = relay->authorities[r->account_index],
+        .via = qp_slice_str(relay->opts.via),
+        .token = token,
+        .static_token = r->account->static_token,
+        .plain_answer = r->account->rewrite_links,
+        .expect_continue = r->attempt.waits_for_continue,
+    };
+    qp_rewrite_request(&rewrite, &relay->head);
+    qp_exchange_send_head(r->attempt.exchange, qp_buf_slice(&relay->head), qp_rewrite_body_kind(message));
+    qp_wipe(relay->head.data, relay->head.end);
+    qp_buf_clear(&relay->head);
+}
+
+/* The token ran out while the stream was awaited. */
+static void on_expired(struct relayed *r)
+{
+    drop_attempt(r);
+    qp_relayed_set_state(r, STATE_READ_HEAD);
+    if (++r->expired > EXPIRED_MOST)
+        reply(r, QP_REPLY_TOKEN_TIMEOUT, 0, "its tokens expire as soon as they are issued");
+    else
+        enter_token(r);
+}
+
+static void enter_send(struct relayed *r, const struct detail *d)
+{
+    const struct qp_message *message = qp_request_message(r->request);
+    r->attempt.exchange = d->exchange;
+    struct qp_token token;
+    if (!qp_view_token(r->relay->view, r->account_index, r->min_generation, &token)) {
+        on_expired(r);
+        return;
+    }
+    qp_relayed_set_state(r, STATE_SEND);
+    QP_COUNT(&r->relay->counters, attempts);
+    r->attempts++;
+    r->attempt.generation = token.generation;
+    bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
+    r->attempt.waits_for_continue = r->attempts == 1 && message->body_kind != QP_BODY_NONE &&
+                                    (client_waits || qp_upload_is_past_replay(r));
+    qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
+                      qp_slice_is(message->method, QP_SLICE("HEAD")));
+    send_head(r, token.value);
+    if (r->attempt.waits_for_continue)
+        qp_timer_arm(r->relay->loop, &r->deadline, CONTINUE_MS);
+    pump(r);
+}
+
+void qp_relay_on_body(struct qp_request *request, struct qp_slice piece)
+{
+    struct relayed *r = qp_request_context(request);
+    qp_upload_take(r, piece);
+    pump(r);
+}
+
+void qp_relay_on_end(struct qp_request *request)
+{
+    struct relayed *r = qp_request_context(request);
+    if (r)
+        pump(r);
+}
+
+static void on_exchange_drained(void *owner)
+{
+    struct relayed *r = owner;
+    qp_relayed_arm_deadline(r);
+    pump(r);
+}
+
+static void on_informed(void *owner, const struct qp_message *head)
+{
+    struct relayed *r = owner;
+    bool asked = qp_request_message(r->request)->expect_continue;
+    if (head->status != 100 || asked)
+        qp_request_inform(r->request, head->status, head->reason, &head->fields);
+    if (head->status == 100 && r->attempt.waits_for_continue) {
+        r->attempt.waits_for_continue = false;
+        qp_relayed_arm_deadline(r);
+        pump(r);
+    }
+}
+
+static void on_send_deadline(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    if (r->attempt.waits_for_continue) {
+        r->attempt.waits_for_continue = false;
+        qp_relayed_arm_deadline(r);
+        if (qp_request_message(r->request)->expect_continue)
+            qp_request_inform(r->request, 100, QP_SLICE_NONE, NULL);
+        pump(r);
+    } else if (qp_exchange_is_full(r->attempt.exchange)) {
+        reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, "it stopped taking the request's body");
+    } else {
+        qp_relayed_arm_deadline(r); /* it is the client that is slow; the server room watches it */
+    }
+}
+
+/* ---- WAIT_HEAD: the decision ---- */
+
+/* The path and the account learn from every answer. */
+static void learn(struct relayed *r, bool accepted)
+{
+    struct qp_relay *relay = r->relay;
+    uint64_t generation = r->attempt.generation;
+    uint64_t *newest_accepted = &relay->accepted[r->account_index];
+    if (r->account->static_token)
+        return;
+    qp_view_report(relay->view, r->account_index, generation, accepted);
+    if (accepted) {
+        qp_damping_accepted(&relay->damping, r->path_hash, generation);
+        *newest_accepted = generation > *newest_accepted ? generation : *newest_accepted;
+    } else if (r->minted && generation >= r->min_generation) {
+        qp_damping_rejected(&relay->damping, r->path_hash, generation, *newest_accepted >= generation,
+                            qp_loop_now_ms(relay->loop));
+    }
+}
+
+static enum qp_replay_verdict judge(struct relayed *r, unsigned status)
+{
+    struct qp_relay *relay = r->relay;
+    struct qp_token now;
+    bool have = qp_view_token(relay->view, r->account_index, 0, &now);
+    struct qp_replay_case c = {
+        .status = status,
+        .static_token = r->account->static_token,
+        .body_whole = qp_upload_is_whole(r),
+        .attempts = r->attempts,
+        .minted = r->minted,
+        .damped = qp_damping_holds(&relay->damping, r->path_hash, qp_loop_now_ms(relay->loop)) ||
+                  qp_view_is_damped(relay->view, r->account_index),
+        .used = r->attempt.generation,
+        .current = have ? now.generation : 0,
+    };
+    return qp_may_replay(&c);
+}
+
+static void pass_rejected_on(struct relayed *r, enum qp_replay_verdict verdict)
+{
+    static const char *const WHY[] = {
+        [QP_REPLAY_NOT_REJECTED] = "",
+        [QP_REPLAY_WITH_CURRENT] = "",
+        [QP_REPLAY_WITH_NEW] = "",
+        [QP_REPLAY_STATIC] = "an API token cannot be refreshed: check its value and the datacenter",
+        [QP_REPLAY_BODY_GONE] =
+            "the request cannot be sent again because its body is larger than replay.body",
+        [QP_REPLAY_EXHAUSTED] =
+            "a fresh token was rejected too: check the account's permissions and datacenter",
+        [QP_REPLAY_DAMPED] = "no new token is made for it, because the last fresh one was rejected too",
+    };
+    struct qp_relay_counters *counters = &r->relay->counters;
+    QP_COUNT(counters, rejected_passed_on);
+    if (verdict == QP_REPLAY_BODY_GONE)
+        QP_COUNT(counters, unreplayable);
+    if (verdict == QP_REPLAY_DAMPED)
+        QP_COUNT(counters, damped);
+    if (qp_relay_may_warn(r->relay))
+        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
+                    "the origin's 401 for account '%s' goes to the client: %s", r->account->name,
+                    WHY[verdict]);
+}
+
+static void on_origin_head(struct relayed *r, const struct detail *d)
+{
+    r->attempt.head = d->head;
+    r->attempt.waits_for_continue = false;
+    learn(r, d->head->status != 401);
+    enum qp_replay_verdict verdict = judge(r, d->head->status);
+    if (verdict == QP_REPLAY_WITH_CURRENT || verdict == QP_REPLAY_WITH_NEW) {
+        hold_rejected(r, verdict == QP_REPLAY_WITH_NEW);
+        return;
+    }
+    if (verdict != QP_REPLAY_NOT_REJECTED)
+        pass_rejected_on(r, verdict);
+    enter_relay(r);
+}
+
+/* ---- TOKEN again, with a rejected answer in hand ---- */
+
+/* Even if the token is there already it is awaited for a turn: the end of the rejected answer usually lies in the same read, and then its stream can be
+ * used again. */
+static void hold_rejected(struct relayed *r, bool needs_new)
+{
+    r->holding = true;
+    r->min_generation = r->attempt.generation + 1;
+    r->minted = r->minted || needs_new;
+    await_token(r);
+}
+
+static void on_held_end(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    r->held_ended = true;
+}
+
+/* Nothing is left to pass on; the token may still come, and then this is a replay all the same. */
+static void on_held_failed(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    drop_attempt(r);
+    QP_COUNT(&r->relay->counters, replays);
+    r->replays++;
+}
+
+/* No newer token will come. Where that is the origin's last word on this account, its own 401 goes to the client as it came. */
+static void on_no_token(struct relayed *r, const struct detail *d)
+{
+    bool last_word = d->outcome == QP_NEED_REJECTED || d->outcome == QP_NEED_STATIC;
+    if (!last_word || !r->holding) {
+        reply(r, qp_reply_for_need(d->outcome), d->retry_after_s, d->text);
+        return;
+    }
+    bool ended = r->held_ended;
+    pass_rejected_on(r, QP_REPLAY_DAMPED);
+    r->holding = false;
+    qp_relayed_set_state(r, STATE_RELAY_BODY);
+    qp_answer_give_held(r);
+    if (ended)
+        finish(r, END_ANSWERED, '-', NULL);
+    else
+        qp_exchange_resume(r->attempt.exchange);
+}
+
+/* ---- RELAY_BODY ---- */
+
+static void enter_relay(struct relayed *r)
+{
+    qp_relayed_set_state(r, STATE_RELAY_BODY);
+    qp_kept_release(&r->kept,
+                    r->attempt.sent_bytes); /* the status is known: the request will not be sent again */
+    qp_answer_begin(r);
+    pump(r);
+}
+
+static void on_answer_body(void *owner, struct qp_slice piece)
+{
+    struct relayed *r = owner;
+    qp_relayed_arm_deadline(r);
+    if (!r->holding) {
+        qp_answer_piece(r, piece);
+        return;
+    }
+    qp_buf_append(&r->body, piece);
+    if (qp_buf_len(&r->body) > HELD_BYTES)
+        qp_exchange_pause(r->attempt.exchange);
+}
+
+void qp_relay_on_drained(struct qp_request *request)
+{
+    struct relayed *r = qp_request_context(request);
+    if (r && r->state == STATE_RELAY_BODY) {
+        qp_relayed_arm_deadline(r);
+        qp_exchange_resume(r->attempt.exchange);
+    }
+}
+
+static void on_answer_end(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    qp_answer_end(r);
+    finish(r, END_ANSWERED, '-', NULL);
+}
+
+/* The origin broke off inside the body: the client gets what came, and sees the cut. */
+static void on_answer_failed(struct relayed *r, const struct detail *d)
+{
+    if (qp_relay_may_warn(r->relay))
+        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
+                    "the origin of account '%s' broke off its answer (%s): the client's is cut too",
+                    r->account->name, qp_result_text(d->why));
+    qp_answer_cut(r);
+    finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O', NULL);
+}
+
+static void on_body_deadline(struct relayed *r, const struct detail *d)
+{
+    if (qp_request_is_full(r->request))
+        qp_relayed_arm_deadline(r); /* the client is the slow one; the server room watches it */
+    else
+        on_answer_failed(r, d);
+}
+
+/* ---- failures before the response's head ---- */
+
+static void on_attempt_failed(struct relayed *r, const struct detail *d)
+{
+    struct qp_retry_case c = {
+        .reused = qp_exchange_is_reused(r->attempt.exchange),
+        .answered = qp_exchange_has_response(r->attempt.exchange),
+        .body_whole = qp_upload_is_whole(r),
+        .idempotent = qp_is_idempotent(qp_request_message(r->request)->method),
+        .sent = qp_exchange_has_sent(r->attempt.exchange),
+        .retried = r->retried,
+    };
+    if (!qp_may_retry(&c)) {
+        reply(r, qp_reply_for_exchange(d->why), 0, d->text);
+        return;
+    }
+    QP_COUNT(&r->relay->counters, stale_retries);
+    r->retried = true;
+    enter_stream(r, NULL);
+}
+
+static void on_no_stream(struct relayed *r, const struct detail *d)
+{
+    reply(r, qp_reply_for_dial(d->why), 0, d->text);
+}
+
+static void on_stream_deadline(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    reply(r, QP_REPLY_STREAM_TIMEOUT, 1, NULL);
+}
+
+static void on_head_deadline(struct relayed *r, const struct detail *d)
+{
+    (void)d;
+    reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, NULL);
+}
+
+/* ---- DONE ---- */
+
+static void log_reply(const struct relayed *r, const struct qp_reply_row *row, const char *detail)
+{
+    if (qp_relay_may_warn(r->relay))
+        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
+                    "answering %u %s for account '%s' while %s: %s%s%s", row->status, row->code,
+                    r->account ? r->account->name : "-", qp_relayed_state_text(r), row->text,
+                    detail ? ": " : "", detail ? detail : "");
+}
+
+/* Our own answer; where the origin's has begun already, it is cut. */
+static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s, const char *detail)
+{
+    const struct qp_reply_row *row = qp_reply_row(which);
+    log_reply(r, row, detail);
+    if (qp_request_answer_status(r->request) != 0) {
+        finish(r, END_CUT, 'P', row->code);
+        return;
+    }
+    struct qp_buf *extra = &r->relay->scratch;
+    struct qp_buf body = {0};
+    qp_buf_clear(extra);
+    qp_reply_extra(extra, row->code, row->status == 503 && retry_after_s == 0 ? 1 : retry_after_s);
+    qp_reply_body(&body, row->status, row->code, row->text, detail, qp_request_conn_id(r->request),
+                  qp_request_number(r->request));
+    struct qp_answer answer = {
+        .status = row->status, .extra = qp_buf_slice(extra), .length = qp_buf_len(&body)};
+    qp_request_respond(r->request, &answer);
+    qp_request_send(r->request, qp_buf_slice(&body));
+    qp_buf_deinit(&body);
+    finish(r, END_REPLIED, 'P', row->code);
+}
+
+static void count_ending(struct relayed *r, enum ending how)
+{
+    struct qp_relay_counters *counters = &r->relay->counters;
+    _Atomic uint64_t *const ended[] = {
+        [END_ANSWERED] = &counters->answered,
+        [END_CUT] = &counters->cut,
+        [END_REPLIED] = &counters->own_replies,
+        [END_GONE] = &counters->client_gone,
+    };
+    qp_count(ended[how]);
+    if (r->links.rewritten)
+        QP_COUNT(counters, links_rewritten);
+    if (r->kept.spilled)
+        QP_COUNT(counters, spilled);
+}
+
+/* The one end: whatever happened, the line is written, the server is told, and everything that was taken is given back. */
+static void finish(struct relayed *r, enum ending how, char ended_by, const char *error)
+{
+    struct qp_request *request = r->request;
+    qp_view_cancel(&r->need);
+    qp_pool_cancel(&r->waiter);
+    count_ending(r, how);
+    qp_relayed_log_access(r, ended_by, error);
+    qp_relayed_set_state(r, STATE_DONE);
+    qp_request_set_context(request, NULL);
+    if (how == END_ANSWERED)
+        qp_request_finish(request, &r->attempt.head->trailers);
+    else if (how == END_REPLIED)
+        qp_request_finish(request, NULL);
+    else if (how == END_CUT)
+        qp_request_abort(request);
+    drop_attempt(r);
+    qp_relayed_give(r);
+}
+
+void qp_relay_on_gone(struct qp_request *request, enum qp_result why)
+{
+    struct relayed *r = qp_request_context(request);
+    if (r)
+        finish(r, END_GONE, why == QP_NET_TIMEOUT ? 'T' : 'C', NULL);
+}

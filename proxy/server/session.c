@@ -1,0 +1,405 @@
+/* session.c - one client connection: read a request, hand it over, wait for its answer, go on or end.
+ *
+ *   accepted -> [ idle -> head -> body ... -> answered ]* -> closed
+ *
+ * Input comes from the stream or from the backlog, answers come from the handler; settle() stands behind each of them and
+ * decides what is next. It is the only place that does, and it runs from the top of the loop only.
+ */
+#include "server/session.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+
+static void on_data(void *owner, struct qp_slice bytes);
+static void on_end(void *owner);
+static void on_drained(void *owner);
+static void on_failed(void *owner, enum qp_result why);
+static void on_timer(struct qp_timer *timer);
+static void on_settle(struct qp_job *job);
+static void settle(struct qp_session *session);
+
+static const struct qp_stream_events stream_events = {
+    .data = on_data,
+    .end = on_end,
+    .drained = on_drained,
+    .failed = on_failed,
+};
+
+/* ---- begin and end ---- */
+
+void qp_session_open(struct qp_server *server, struct qp_stream *stream, const struct qp_client_address *client,
+                     unsigned listener_id, struct qp_tls *tls)
+{
+    struct qp_session *session = qp_alloc(sizeof(*session));
+
+    session->server = server;
+    session->stream = stream;
+    session->client = *client;
+    session->listener_id = listener_id;
+    session->is_tls = tls != NULL;
+    session->conn_id = ++server->next_conn_id;
+    qp_list_append(&server->sessions, &session->link);
+    qp_timer_init(&session->timer, on_timer);
+    qp_timer_arm(server->loop, &session->timer, server->opts.client_head_ms);
+    qp_stream_set_owner(stream, &stream_events, session);
+    if (tls)
+        qp_stream_serve_tls(stream, tls);
+    qp_stream_resume(stream);
+}
+
+/* Output that the client has not taken yet must not be lost to a short limit. */
+static uint64_t linger_ms(const struct qp_session *session)
+{
+    qp_stream_flush(session->stream);
+    const bool is_owing = qp_stream_pending_bytes(session->stream) > 0;
+    return QP_LINGER_MS + (is_owing ? session->server->opts.client_body_ms : 0);
+}
+
+void qp_session_close(struct qp_session *session, enum qp_session_end how)
+{
+    struct qp_server *server = session->server;
+
+    qp_timer_deinit(&session->timer);
+    if (session->request) {
+        qp_request_disown(session->request);
+        qp_request_give(&session->request);
+    }
+    if (how == QP_SESSION_STAGED)
+        qp_stream_linger(&session->stream, linger_ms(session));
+    else
+        qp_stream_close(&session->stream, how == QP_SESSION_CUT);
+    if (server->opts.connections_per_address > 0)
+        qp_per_address_remove(&server->per_address, &session->client);
+    qp_list_remove(&session->link);
+    qp_free(session);
+    qp_server_session_closed(server);
+}
+
+/* Takes the request from the handler. */
+static void tell_gone(struct qp_request *request, enum qp_result why)
+{
+    if (!request->life.is_owned)
+        return;
+    qp_request_disown(request);
+    request->server->counters.gone++;
+    request->server->handler->gone(request, why);
+}
+
+void qp_session_cancel(struct qp_session *session)
+{
+    if (session->request)
+        tell_gone(session->request, QP_SELF_CANCELED);
+    qp_session_close(session, QP_SESSION_CUT);
+}
+
+/* ---- reading a request ---- */
+
+static void begin_request(struct qp_session *session)
+{
+    session->request = qp_request_take(session->server);
+    session->request->session = session;
+    qp_job_init(&session->request->settle, on_settle);
+    /* The first head has had its deadline since the connection was made. */
+    if (session->request_count > 0)
+        qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_head_ms);
+}
+
+/* The request cannot go on: 4xx if the client can still be told, else a cut that it can see. */
+static void refuse(struct qp_request *request, const struct qp_refusal *refusal, enum qp_result why)
+{
+    struct qp_session *session = request->session;
+
+    qp_log_line(QP_LOG_INFO, "server", session->conn_id, session->request_count, "request refused with %u %s: %s",
+                refusal->status, refusal->code, refusal->text);
+    request->life.keep = false;
+    tell_gone(request, why);
+    if (request->life.answer == QP_ANSWER_NONE)
+        qp_answer_refuse(request, refusal);
+    else if (request->life.answer == QP_ANSWER_BEGUN)
+        request->life.answer = QP_ANSWER_CUT;
+}
+
+static uint64_t pace_tick_ms(const struct qp_server *server)
+{
+    return server->opts.client_body_ms / 4 + 1;
+}
+
+static void take_head(struct qp_request *request)
+{
+    struct qp_session *session = request->session;
+    struct qp_server *server = request->server;
+    const uint32_t limit = server->opts.requests_per_connection;
+    const uint64_t now_ms = qp_loop_now_ms(server->loop);
+
+    session->request_count++;
+    request->life.input = QP_INPUT_BODY;
+    request->life.keep = request->parser.message.keep_alive && (limit == 0 || session->request_count < limit);
+    qp_pace_restart(&request->life.in, now_ms, 0);
+    qp_pace_restart(&request->life.out, now_ms, 0);
+    qp_timer_arm(server->loop, &session->timer, pace_tick_ms(server));
+
+    const struct qp_refusal *refusal = qp_request_examine(request);
+    if (refusal) {
+        refuse(request, refusal, QP_HTTP_MALFORMED);
+        return;
+    }
+    request->life.is_owned = true;
+    server->counters.requests++;
+    server->counters.requests_open++;
+    server->handler->head(server->handler_context, request);
+}
+
+static void take_body(struct qp_request *request, struct qp_slice piece)
+{
+    const struct qp_server *server = request->server;
+
+    request->life.received_bytes += piece.len;
+    if (server->opts.body_bytes > 0 && request->life.received_bytes > server->opts.body_bytes)
+        refuse(request, &qp_refusal_body_size, QP_HTTP_TOO_LARGE);
+    else if (request->life.is_owned)
+        server->handler->body(request, piece);
+}
+
+static void take_end(struct qp_request *request)
+{
+    request->life.input = QP_INPUT_DONE;
+    if (request->life.is_owned)
+        request->server->handler->end(request);
+}
+
+/* A refused or cut request has no more input: what follows it on the connection must never be parsed. */
+static bool wants_input(const struct qp_request *request)
+{
+    const struct qp_request_life *life = &request->life;
+
+    if (life->input == QP_INPUT_DONE || life->answer == QP_ANSWER_CUT)
+        return false;
+    return life->answer != QP_ANSWER_DONE || life->keep;
+}
+
+static void parse(struct qp_request *request, struct qp_slice *input)
+{
+    struct qp_slice piece;
+
+    while (wants_input(request)) {
+        switch (qp_parser_next(&request->parser, input, &piece)) {
+        case QP_PARSE_MORE:
+            return;
+        case QP_PARSE_HEAD:
+            take_head(request);
+            break;
+        case QP_PARSE_BODY:
+            take_body(request, piece);
+            break;
+        case QP_PARSE_END:
+            take_end(request);
+            break;
+        case QP_PARSE_REFUSED:
+            refuse(request, &request->parser.refusal, QP_HTTP_MALFORMED);
+            break;
+        }
+    }
+}
+
+static void on_data(void *owner, struct qp_slice bytes)
+{
+    struct qp_session *session = owner;
+
+    if (!session->request)
+        begin_request(session);
+    struct qp_request *request = session->request;
+    if (qp_buf_len(&request->backlog) == 0)
+        parse(request, &bytes);
+    /* Behind a request that ends the session nothing will be read. */
+    if (bytes.len > 0 && request->life.keep)
+        qp_buf_append(&request->backlog, bytes);
+    settle(session);
+}
+
+static void parse_backlog(struct qp_request *request)
+{
+    struct qp_slice rest = qp_buf_slice(&request->backlog);
+    const size_t before = rest.len;
+
+    parse(request, &rest);
+    qp_buf_consume(&request->backlog, before - rest.len);
+}
+
+void qp_session_adjust_reading(struct qp_session *session)
+{
+    const struct qp_request *request = session->request;
+    const bool is_held = request && request->life.is_paused && request->life.input == QP_INPUT_BODY;
+    const bool pause = is_held || (request && qp_buf_len(&request->backlog) >= QP_BACKLOG_BYTES);
+
+    if (pause == session->is_paused)
+        return;
+    session->is_paused = pause;
+    if (pause)
+        qp_stream_pause(session->stream);
+    else
+        qp_stream_resume(session->stream);
+}
+
+/* ---- what is next ---- */
+
+static void go_idle(struct qp_session *session)
+{
+    qp_request_give(&session->request);
+    qp_session_adjust_reading(session);
+    if (session->has_ended || session->server->is_draining)
+        qp_session_close(session, QP_SESSION_STAGED);
+    else
+        qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_idle_ms);
+}
+
+/* The request before is complete in both directions. A client that pipelines but does not read its answers gets no further. */
+static void next_request(struct qp_session *session)
+{
+    struct qp_request *request = session->request;
+
+    if (qp_stream_is_full(session->stream)) {
+        qp_session_adjust_reading(session);
+        return;
+    }
+    qp_request_clear(request);
+    if (qp_buf_len(&request->backlog) == 0) {
+        go_idle(session);
+        return;
+    }
+    qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_head_ms);
+    parse_backlog(request);
+    /* From a job, not from here: a thousand pipelined requests must not make a stack of a thousand. */
+    qp_later(session->server->loop, &request->settle);
+}
+
+static void cut_short(struct qp_session *session)
+{
+    struct qp_request *request = session->request;
+
+    tell_gone(request, QP_HTTP_TRUNCATED);
+    qp_session_close(session, request->life.answer == QP_ANSWER_BEGUN ? QP_SESSION_CUT : QP_SESSION_STAGED);
+}
+
+static void settle(struct qp_session *session)
+{
+    struct qp_request *request = session->request;
+    const struct qp_request_life *life = &request->life;
+    const bool is_last = !life->keep || session->server->is_draining;
+
+    if (life->answer == QP_ANSWER_CUT)
+        qp_session_close(session, QP_SESSION_CUT);
+    else if (life->answer == QP_ANSWER_DONE && is_last)
+        qp_session_close(session, QP_SESSION_STAGED);
+    else if (life->answer == QP_ANSWER_DONE && life->input == QP_INPUT_DONE)
+        next_request(session);
+    else if (session->has_ended && life->input != QP_INPUT_DONE)
+        cut_short(session);
+    else if (life->input == QP_INPUT_HEAD && !qp_parser_has_begun(&request->parser))
+        go_idle(session); /* an empty line in front of a request that has not come */
+    else
+        qp_session_adjust_reading(session);
+}
+
+static void on_settle(struct qp_job *job)
+{
+    settle(QP_CONTAINER_OF(job, struct qp_request, settle)->session);
+}
+
+/* ---- the stream's other events ---- */
+
+static void on_end(void *owner)
+{
+    struct qp_session *session = owner;
+
+    session->has_ended = true;
+    if (session->request)
+        settle(session);
+    else
+        qp_session_close(session, QP_SESSION_STAGED);
+}
+
+static void on_drained(void *owner)
+{
+    struct qp_session *session = owner;
+    struct qp_request *request = session->request;
+
+    if (!request)
+        return;
+    if (request->life.is_owned)
+        session->server->handler->drained(request);
+    settle(session);
+}
+
+static void on_failed(void *owner, enum qp_result why)
+{
+    struct qp_session *session = owner;
+
+    if (session->request)
+        tell_gone(session->request, why);
+    qp_session_close(session, QP_SESSION_QUIET);
+}
+
+/* ---- time ---- */
+
+/* A client that was told to wait, by back-pressure or by the lack of a 100, is not slow. */
+static bool is_slow_to_send(struct qp_request *request, uint64_t now_ms)
+{
+    const struct qp_server_opts *opts = &request->server->opts;
+    struct qp_request_life *life = &request->life;
+    const bool waits_for_100 =
+        request->parser.message.expect_continue && !life->continued && life->received_bytes == 0;
+
+    if (life->input != QP_INPUT_BODY)
+        return false;
+    if (request->session->is_paused || (waits_for_100 && life->is_owned)) {
+        qp_pace_restart(&life->in, now_ms, life->received_bytes);
+        return false;
+    }
+    return qp_pace_is_slow(&life->in, now_ms, life->received_bytes, opts->client_body_ms, opts->body_rate_bytes);
+}
+
+static bool is_slow_to_take(struct qp_request *request, uint64_t now_ms)
+{
+    const struct qp_server_opts *opts = &request->server->opts;
+    const size_t pending = qp_stream_pending_bytes(request->session->stream);
+    const uint64_t taken = request->life.out_bytes - pending;
+
+    if (pending == 0) {
+        qp_pace_restart(&request->life.out, now_ms, taken);
+        return false;
+    }
+    return qp_pace_is_slow(&request->life.out, now_ms, taken, opts->client_body_ms, opts->body_rate_bytes);
+}
+
+static void look_at_pace(struct qp_session *session)
+{
+    struct qp_request *request = session->request;
+    const uint64_t now_ms = qp_loop_now_ms(session->server->loop);
+
+    if (is_slow_to_take(request, now_ms)) {
+        tell_gone(request, QP_NET_TIMEOUT);
+        qp_session_close(session, QP_SESSION_CUT);
+        return;
+    }
+    qp_timer_arm(session->server->loop, &session->timer, pace_tick_ms(session->server));
+    if (!is_slow_to_send(request, now_ms))
+        return;
+    refuse(request, &qp_refusal_body_time, QP_NET_TIMEOUT);
+    settle(session);
+}
+
+static void on_timer(struct qp_timer *timer)
+{
+    struct qp_session *session = QP_CONTAINER_OF(timer, struct qp_session, timer);
+    struct qp_request *request = session->request;
+
+    if (!request) {
+        qp_session_close(session, QP_SESSION_QUIET);
+    } else if (request->life.input == QP_INPUT_HEAD) {
+        refuse(request, &qp_refusal_head_time, QP_NET_TIMEOUT);
+        settle(session);
+    } else {
+        look_at_pace(session);
+    }
+}

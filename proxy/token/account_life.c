@@ -1,0 +1,289 @@
+#include "token/account_life.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "net/loop.h"
+#include <stdio.h>
+
+enum { REFUSED_RETRY_MS = 5 * 60 * 1000 };
+
+struct state_row {
+    const char *word;
+    const char *text;
+};
+
+static const struct state_row state_rows[] = {
+#define STATE_ROW(name, word, text) [name] = {word, text},
+    QP_TOKEN_STATE_MAP(STATE_ROW)
+#undef STATE_ROW
+};
+
+const char *qp_token_state_word(enum qp_token_state state)
+{
+    return state_rows[state].word;
+}
+
+static uint64_t now_of(const struct qp_account *account)
+{
+    return qp_loop_now_ms(account->keeper->loop);
+}
+
+bool qp_account_has_usable_token(const struct qp_account *account)
+{
+    return account->generation > 0 && (account->expires_ms == 0 || now_of(account) < account->expires_ms);
+}
+
+/* The one setter: says what happened, and arms what the new state waits for (after_ms; 0: nothing). */
+static void enter(struct qp_account *account, enum qp_token_state state, uint64_t after_ms)
+{
+    bool is_news =
+        state == QP_TOKEN_SIGN_IN_NEEDED || state == QP_TOKEN_REFUSED || account->state == QP_TOKEN_EMPTY;
+    qp_log_line(is_news ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0, "account '%s': %s -> %s: %s",
+                account->opts->name, qp_token_state_word(account->state), qp_token_state_word(state),
+                state_rows[state].text);
+    account->state = state;
+    account->next_call_ms = after_ms ? now_of(account) + after_ms : 0;
+    if (after_ms)
+        qp_timer_arm(account->keeper->loop, &account->timer, after_ms);
+    else
+        qp_timer_disarm(&account->timer);
+}
+
+static void take_result(void *owner, struct qp_token_call_result *result);
+
+static void start_call(struct qp_account *account)
+{
+    if (qp_broken(account->call != NULL))
+        return;
+    ++account->token_calls;
+    account->call = qp_token_call_start(account->endpoint, account->refresh_token, take_result, account);
+    enter(account, QP_TOKEN_REFRESHING, 0);
+}
+
+static void pass_timer(struct qp_timer *timer)
+{
+    struct qp_account *account = QP_CONTAINER_OF(timer, struct qp_account, timer);
+    switch (account->state) {
+    case QP_TOKEN_FRESH:
+        enter(account, QP_TOKEN_STALE, 0);
+        if (account->expires_ms - account->issued_ms > QP_PACE_ON_NEED_LIFE_MS)
+            start_call(account);
+        break;
+    case QP_TOKEN_COOLING_DOWN:
+    case QP_TOKEN_REFUSED:
+        start_call(account);
+        break;
+    case QP_TOKEN_EMPTY:
+    case QP_TOKEN_REFRESHING:
+    case QP_TOKEN_STALE:
+    case QP_TOKEN_SIGN_IN_NEEDED:
+        (void)qp_broken(account->state != QP_TOKEN_FRESH);
+        break;
+    }
+}
+
+static void take_token(struct qp_account *account, struct qp_secret **token, uint32_t life_s)
+{
+    uint64_t now_ms = now_of(account);
+    uint64_t life_ms = (uint64_t)life_s * 1000;
+    qp_secret_free(&account->token);
+    account->token = *token;
+    *token = NULL;
+    ++account->generation;
+    account->issued_ms = now_ms;
+    account->expires_ms = life_ms ? now_ms + life_ms : 0;
+    account->failures = 0;
+    account->last_error[0] = 0;
+    qp_account_damping_new_token(&account->damping, account->generation);
+    qp_keeper_publish_token(account);
+    uint64_t due_ms = life_ms;
+    if (life_ms > QP_PACE_ON_NEED_LIFE_MS)
+        due_ms = qp_pace_refresh_after_ms(life_ms, qp_keeper_random(account->keeper));
+    enter(account, QP_TOKEN_FRESH, due_ms);
+}
+
+static void take_grant(struct qp_account *account, struct qp_grant_answer *answer)
+{
+    /* The rotated refresh token first: once the access token is used, the old one is history (DESIGN, P4). */
+    if (account->opts->grant == QP_GRANT_REFRESH_TOKEN && answer->refresh_token) {
+        qp_secret_free(&account->refresh_token);
+        account->refresh_token = answer->refresh_token;
+        answer->refresh_token = NULL;
+    }
+    account->open_redemptions = 0;
+    bool is_recovery = account->failures > 0;
+    take_token(account, &answer->access_token, answer->expires_in_s);
+    qp_log_line(is_recovery ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
+                "account '%s': token of generation %llu for %u s%s", account->opts->name,
+                (unsigned long long)account->generation, answer->expires_in_s,
+                is_recovery ? ", the token endpoint is well again" : "");
+}
+
+static void cool_down(struct qp_account *account, const struct qp_token_call_result *result)
+{
+    uint64_t wait_ms = qp_pace_backoff_ms(account->failures, qp_keeper_random(account->keeper));
+    if (wait_ms < (uint64_t)result->retry_after_s * 1000)
+        wait_ms = (uint64_t)result->retry_after_s * 1000;
+    qp_log_warn("token", "account '%s': token call failed: %s; %s; next one in %llu ms", account->opts->name,
+                account->last_error,
+                qp_account_has_usable_token(account) ? "the present token stays in use" : "there is no token",
+                (unsigned long long)wait_ms);
+    enter(account, QP_TOKEN_COOLING_DOWN, wait_ms);
+}
+
+static void need_sign_in(struct qp_account *account)
+{
+    if (account->open_redemptions)
+        snprintf(account->last_error, sizeof(account->last_error),
+                 "the answer to a token call was lost, so the refresh token may be spent, and it did not "
+                 "work once "
+                 "more: sign in again");
+    qp_log_error("token", "account '%s': %s", account->opts->name, account->last_error);
+    enter(account, QP_TOKEN_SIGN_IN_NEEDED, 0);
+}
+
+static void refuse(struct qp_account *account)
+{
+    /* A client that is being set up at the endpoint heals without a restart; a refresh token is not risked
+     * for that. */
+    bool is_retried = account->opts->grant == QP_GRANT_CLIENT_CREDENTIALS;
+    qp_log_error("token", "account '%s': %s; %s", account->opts->name, account->last_error,
+                 is_retried ? "tried again in 5 minutes and at reload" : "not tried again before a reload");
+    enter(account, QP_TOKEN_REFUSED, is_retried ? REFUSED_RETRY_MS : 0);
+}
+
+static void take_failure(struct qp_account *account, const struct qp_token_call_result *result)
+{
+    bool is_redemption = account->opts->grant == QP_GRANT_REFRESH_TOKEN;
+    ++account->failures;
+    ++account->token_call_failures;
+    snprintf(account->last_error, sizeof(account->last_error), "%s: %s", result->answer.error,
+             result->answer.text);
+    if (is_redemption && result->maybe_redeemed)
+        ++account->open_redemptions;
+    /* A value whose fate is unknown is presented once more, not twice (DESIGN, P4). */
+    bool is_spent = account->open_redemptions > 1;
+    if (is_redemption && (is_spent || result->answer.outcome == QP_GRANT_SIGN_IN))
+        need_sign_in(account);
+    else if (result->answer.outcome == QP_GRANT_REFUSED)
+        refuse(account);
+    else
+        cool_down(account, result);
+}
+
+static void take_result(void *owner, struct qp_token_call_result *result)
+{
+    struct qp_account *account = owner;
+    account->call = NULL;
+    if (result->answer.outcome == QP_GRANT_GRANTED)
+        take_grant(account, &result->answer);
+    else
+        take_failure(account, result);
+    qp_grant_answer_deinit(&result->answer);
+    qp_keeper_settle(account);
+}
+
+void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const struct qp_account_opts *opts,
+                     unsigned index, bool allow_plain)
+{
+    account->keeper = keeper;
+    account->opts = opts;
+    account->index = index;
+    qp_timer_init(&account->timer, pass_timer);
+    if (opts->grant == QP_GRANT_API_TOKEN)
+        return;
+    account->endpoint = qp_token_endpoint_new(keeper->loop, opts, allow_plain);
+    if (opts->grant == QP_GRANT_REFRESH_TOKEN && opts->refresh_token)
+        account->refresh_token = qp_secret_dup(opts->refresh_token);
+}
+
+void qp_account_deinit(struct qp_account *account)
+{
+    qp_token_call_cancel(&account->call);
+    qp_token_endpoint_free(&account->endpoint);
+    qp_timer_deinit(&account->timer);
+    qp_secret_free(&account->token);
+    qp_secret_free(&account->refresh_token);
+}
+
+void qp_account_start(struct qp_account *account)
+{
+    if (account->state != QP_TOKEN_EMPTY)
+        return;
+    if (account->opts->grant == QP_GRANT_API_TOKEN) {
+        struct qp_secret *token = qp_secret_dup(account->opts->api_token);
+        take_token(account, &token, 0);
+    } else if (account->opts->grant == QP_GRANT_REFRESH_TOKEN && !account->refresh_token) {
+        snprintf(account->last_error, sizeof(account->last_error), "no refresh token is there yet: sign in");
+        need_sign_in(account);
+    } else {
+        start_call(account);
+    }
+    qp_keeper_settle(account);
+}
+
+/* Nothing runs and nothing forbids a call: damping may, but only on top of a token that has not expired. */
+static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict)
+{
+    uint64_t now_ms = now_of(account);
+    bool is_on_rejection = qp_account_has_usable_token(account);
+    if (is_on_rejection && qp_account_damping_is_quiet(&account->damping, now_ms)) {
+        *verdict = (struct qp_verdict){
+            .outcome = QP_NEED_REJECTED,
+            .retry_after_s = 1 + (uint32_t)((account->damping.quiet_until_ms - now_ms) / 1000),
+            .text = "the origin accepts no token of this account: check datacenter and credentials",
+        };
+        return true;
+    }
+    if (is_on_rejection && account->damping.never_accepted) {
+        qp_account_damping_spend(&account->damping, now_ms);
+        qp_keeper_publish_damping(account);
+    }
+    start_call(account);
+    return false;
+}
+
+bool qp_account_consider(struct qp_account *account, uint64_t generation, struct qp_verdict *verdict)
+{
+    *verdict = (struct qp_verdict){.outcome = QP_NEED_MET, .text = account->last_error};
+    if (qp_account_has_usable_token(account) && generation <= account->generation)
+        return true;
+    if (account->opts->grant == QP_GRANT_API_TOKEN) {
+        verdict->outcome = QP_NEED_STATIC;
+        verdict->text = "the origin rejects the API token and there is no newer one: check it";
+        return account->generation > 0;
+    }
+    switch (account->state) {
+    case QP_TOKEN_REFRESHING:
+        return false;
+    case QP_TOKEN_COOLING_DOWN:
+        verdict->outcome = QP_NEED_COOLING_DOWN;
+        verdict->retry_after_s = 1;
+        if (account->next_call_ms > now_of(account))
+            verdict->retry_after_s += (uint32_t)((account->next_call_ms - now_of(account)) / 1000);
+        return true;
+    case QP_TOKEN_SIGN_IN_NEEDED:
+        verdict->outcome = QP_NEED_SIGN_IN;
+        return true;
+    case QP_TOKEN_REFUSED:
+        verdict->outcome = QP_NEED_REFUSED;
+        return true;
+    case QP_TOKEN_EMPTY:
+    case QP_TOKEN_FRESH:
+    case QP_TOKEN_STALE:
+        break;
+    }
+    return consider_mint(account, verdict);
+}
+
+void qp_account_report(struct qp_account *account, uint64_t generation, bool accepted)
+{
+    if (!qp_account_damping_report(&account->damping, generation, accepted, now_of(account)))
+        return;
+    if (account->damping.never_accepted)
+        qp_log_warn("token",
+                    "the origin rejects fresh tokens of account '%s': check datacenter and credentials",
+                    account->opts->name);
+    else
+        qp_log_info("token", "the origin accepts tokens of account '%s' again", account->opts->name);
+    qp_keeper_publish_damping(account);
+}

@@ -1,0 +1,1 @@
+qproxy_fuzz_target(token_answer SOURCES token_answer_fuzz.c DEPENDS token)

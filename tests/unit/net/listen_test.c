@@ -1,0 +1,376 @@
+#include "fixture.h"
+
+#include "net/listen.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int accept_error; /* what accept4() says instead of accepting */
+static unsigned accept_count;
+
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    accept_count++;
+    if (accept_error != 0) {
+        errno = accept_error;
+        return -1;
+    }
+    return __real_accept4(fd, address, len, flags);
+}
+
+static struct qp_address parse(const char *text)
+{
+    struct qp_address address;
+    const char *why;
+
+    assert_int_equal(qp_address_parse(qp_slice_str(text), &address, &why), QP_OK);
+    return address;
+}
+
+static struct qp_listen_claim *claim(struct qp_address *address)
+{
+    struct qp_listen_claim *made = NULL;
+    char error[256] = "";
+
+    if (qp_listen_claim(address, 0660, &made, error, sizeof(error)) != QP_OK)
+        fail_msg("%s", error);
+    return made;
+}
+
+/* Also gives the line. */
+static enum qp_result refused(struct qp_address address, char *error, size_t size)
+{
+    struct qp_listen_claim *made = NULL;
+    enum qp_result result = qp_listen_claim(&address, 0660, &made, error, size);
+
+    assert_null(made);
+    return result;
+}
+
+static int connect_to(const struct qp_address *address)
+{
+    int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (connect(fd, &address->u.any, address->len) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+struct door {
+    struct qp_listener *listener;
+    unsigned count;
+    struct qp_address from;
+    bool pause;
+    bool close;
+};
+
+static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_address *from)
+{
+    struct door *door = owner;
+
+    door->count++;
+    door->from = *from;
+    qp_stream_close(&stream, false);
+    if (door->pause)
+        qp_listener_pause(door->listener);
+    if (door->close)
+        qp_listener_close(&door->listener);
+}
+
+static const struct qp_listener_events door_events = {.accepted = on_accepted};
+
+static void open_door(struct door *door, struct qp_listen_claim *claimed)
+{
+    int fd = qp_listen_fd(claimed);
+
+    assert_true(fd >= 0);
+    door->listener = qp_listener_new(test_loop, fd, &door_events, door);
+}
+
+static bool someone_came(void *door)
+{
+    return ((struct door *)door)->count > 0;
+}
+
+static void a_claimed_port_is_claimed_before_and_while_workers_listen(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:0", "[::1]:0"};
+    char error[256];
+    char me[64];
+
+    snprintf(me, sizeof(me), "process %ld", (long)getpid());
+    for (unsigned i = 0; i < 2; i++) {
+        struct qp_address address = parse(texts[i]);
+        struct qp_listen_claim *first = claim(&address);
+        struct qp_listen_claim *again;
+        /* Port 0 and a port by its number are two ways of claiming. */
+        for (unsigned way = 0; way < 2; way++) {
+            assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+            assert_int_equal(connect_to(&address), -1); /* a claim takes no connection */
+            int a = qp_listen_fd(first);
+            int b = qp_listen_fd(first);
+            assert_true(a >= 0 && b >= 0);
+            assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+            assert_non_null(strstr(error, me));
+            int client = connect_to(&address);
+            assert_true(client >= 0);
+            close(client);
+            close(a);
+            close(b);
+            qp_listen_release(&first);
+            assert_null(first);
+            if (way == 0)
+                first = claim(&address);
+        }
+        again = claim(&address);
+        qp_listen_release(&again);
+    }
+}
+
+static void a_foreign_listener_is_found_and_named(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char error[256];
+    char text[64];
+
+    assert_int_equal(bind(fd, &address.u.any, address.len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, &address.u.any, &address.len), 0);
+    assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+    assert_non_null(strstr(error, qp_address_format(&address, text, sizeof(text))));
+    assert_non_null(strstr(error, "net.listen"));
+    close(fd);
+}
+
+static void an_address_that_is_not_ours_is_refused_in_words(void **state)
+{
+    char error[256];
+
+    assert_int_equal(refused(parse("192.0.2.1:0"), error, sizeof(error)), QP_NET_UNREACHABLE);
+    assert_non_null(strstr(error, "192.0.2.1:0"));
+    assert_int_not_equal(refused(parse("unix:/nowhere/at/all.sock"), error, sizeof(error)), QP_OK);
+    assert_non_null(strstr(error, "unix:/nowhere/at/all.sock"));
+}
+
+static void a_listener_accepts_and_tells_from_where(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {0};
+
+    open_door(&door, claimed);
+    int client = connect_to(&address);
+    run_until(someone_came, &door);
+    assert_true(qp_address_is_loopback(&door.from));
+    struct qp_address mine = {.len = sizeof(mine.u)};
+    getsockname(client, &mine.u.any, &mine.len);
+    assert_true(qp_address_equal(&mine, &door.from));
+    close(client);
+    qp_listener_close(&door.listener);
+    assert_int_equal(connect_to(&address), -1);
+    qp_listen_release(&claimed);
+}
+
+static bool three_came(void *door)
+{
+    return ((struct door *)door)->count >= 3;
+}
+
+static void a_paused_listener_leaves_connections_waiting(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {.pause = true};
+    int clients[3];
+
+    open_door(&door, claimed);
+    for (unsigned i = 0; i < 3; i++)
+        clients[i] = connect_to(&address);
+    run_for_ms(40);
+    assert_int_equal(door.count, 1);
+    door.pause = false;
+    qp_listener_resume(door.listener);
+    run_until(three_came, &door);
+    for (unsigned i = 0; i < 3; i++)
+        close(clients[i]);
+    qp_listener_close(&door.listener);
+    qp_listen_release(&claimed);
+}
+
+static void a_listener_may_be_closed_when_it_accepts(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {.close = true};
+
+    open_door(&door, claimed);
+    int client = connect_to(&address);
+    run_until(someone_came, &door);
+    assert_null(door.listener);
+    close(client);
+    qp_listen_release(&claimed);
+}
+
+static void faults_of_accepting_neither_spin_nor_stop_it(void **state)
+{
+    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, EINVAL};
+
+    for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        struct qp_address address = parse("127.0.0.1:0");
+        struct qp_listen_claim *claimed = claim(&address);
+        struct door door = {0};
+        open_door(&door, claimed);
+        int client = connect_to(&address);
+        accept_error = errors[i];
+        accept_count = 0;
+        run_for_ms(250);
+        assert_true(accept_count <= 8);
+        assert_int_equal(door.count, 0);
+        accept_error = 0;
+        run_until(someone_came, &door);
+        close(client);
+        qp_listener_close(&door.listener);
+        qp_listen_release(&claimed);
+    }
+}
+
+static void without_descriptors_clients_hear_at_once(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {0};
+    struct rlimit old;
+    struct rlimit none;
+
+    open_door(&door, claimed);
+    run_for_ms(10); /* the loop's own descriptors are open */
+    int client = connect_to(&address);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = (rlim_t)client + 1;
+    int fill[64];
+    unsigned filled = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    while (filled < 64 && (fill[filled] = dup(client)) >= 0)
+        filled++;
+    run_for_ms(50);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(door.count, 0);
+    while (filled > 0)
+        close(fill[--filled]);
+    char byte;
+    assert_int_equal(recv(client, &byte, 1, MSG_DONTWAIT), 0); /* closed, not waiting */
+    close(client);
+    client = connect_to(&address);
+    run_until(someone_came, &door);
+    close(client);
+    qp_listener_close(&door.listener);
+    qp_listen_release(&claimed);
+}
+
+static char folder[] = "/tmp/qp_listen_XXXXXX";
+
+static struct qp_address in_folder(const char *name)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "unix:%s/%s", folder, name);
+    return parse(text);
+}
+
+static unsigned files_in_folder(void)
+{
+    char command[64];
+    unsigned count = 0;
+
+    snprintf(command, sizeof(command), "ls -A %s | wc -l", folder);
+    FILE *pipe = popen(command, "r");
+    assert_int_equal(fscanf(pipe, "%u", &count), 1);
+    pclose(pipe);
+    return count;
+}
+
+static void a_unix_socket_has_its_mode_and_leaves_no_file_behind(void **state)
+{
+    struct qp_address address = in_folder("a.sock");
+    struct stat made;
+    char error[256];
+    mode_t before = umask(0022);
+    struct qp_listen_claim *claimed = claim(&address);
+
+    assert_int_equal(umask(before), 0022); /* nobody touched it */
+    assert_int_equal(stat(address.u.local.sun_path, &made), 0);
+    assert_int_equal(made.st_mode & 0777, 0660);
+    assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+    assert_non_null(strstr(error, "a.sock"));
+    struct door doors[2] = {{0}, {0}};
+    open_door(&doors[0], claimed);
+    open_door(&doors[1], claimed);
+    int client = connect_to(&address);
+    assert_true(client >= 0);
+    run_for_ms(20);
+    assert_int_equal(doors[0].count + doors[1].count,
+                     2); /* and the one that asked whether anybody lives there */
+    close(client);
+    qp_listener_close(&doors[0].listener);
+    qp_listener_close(&doors[1].listener);
+    qp_listen_release(&claimed);
+    assert_int_equal(files_in_folder(), 0);
+}
+
+static void a_dead_unix_socket_is_replaced_and_a_live_one_is_not(void **state)
+{
+    struct qp_address address = in_folder("b.sock");
+    char error[256];
+    int live = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(live, &address.u.any, address.len), 0);
+    assert_int_equal(listen(live, 1), 0);
+    assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+    assert_non_null(strstr(error, "net.listen"));
+    close(live);
+    struct qp_listen_claim *claimed = claim(&address);
+    qp_listen_release(&claimed);
+}
+
+static void a_file_that_is_no_socket_is_kept(void **state)
+{
+    struct qp_address address = in_folder("c.sock");
+    char error[256];
+    int fd = open(address.u.local.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    close(fd);
+    assert_int_equal(refused(address, error, sizeof(error)), QP_NET_IN_USE);
+    assert_non_null(strstr(error, "not a socket"));
+    assert_int_equal(access(address.u.local.sun_path, F_OK), 0);
+    unlink(address.u.local.sun_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_claimed_port_is_claimed_before_and_while_workers_listen),
+        cmocka_unit_test(a_foreign_listener_is_found_and_named),
+        cmocka_unit_test(an_address_that_is_not_ours_is_refused_in_words),
+        cmocka_unit_test_setup_teardown(a_listener_accepts_and_tells_from_where, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(a_paused_listener_leaves_connections_waiting, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(a_listener_may_be_closed_when_it_accepts, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(faults_of_accepting_neither_spin_nor_stop_it, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(without_descriptors_clients_hear_at_once, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(a_unix_socket_has_its_mode_and_leaves_no_file_behind, make_loop,
+                                        free_loop),
+        cmocka_unit_test(a_dead_unix_socket_is_replaced_and_a_live_one_is_not),
+        cmocka_unit_test(a_file_that_is_no_socket_is_kept),
+    };
+    assert_non_null(mkdtemp(folder));
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rmdir(folder);
+    return failed;
+}

@@ -1,0 +1,297 @@
+/* limits_test.c - time, sizes, numbers of connections, and the drain. */
+#include "unit/server/stage.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static void answers_a_slow_head_with_408(void **state)
+{
+    stage_opts()->client_head_ms = 100;
+    struct wire *client = stage_connect();
+    const uint64_t start_ms = qp_clock_monotonic_ms();
+
+    for (unsigned i = 0; i < 100 && !client->ended; i++) {
+        wire_send(client, i == 0 ? "GET /now HTTP/1.1\r\nHost: a\r\nX: " : "x");
+        wire_run_ms(10);
+    }
+    assert_true(wire_run_until_end(client));
+    assert_true(qp_clock_monotonic_ms() - start_ms < 400);
+    assert_true(wire_has(client, "HTTP/1.1 408 "));
+    assert_true(wire_has(client, "X-Qproxy-Error: head_timeout\r\n"));
+}
+
+static void limits_the_second_head_too(void **state)
+{
+    stage_opts()->client_head_ms = 100;
+    struct wire *client = stage_connect();
+
+    wire_send(client, GET("/now"));
+    assert_true(wire_run_until(client, "now"));
+    wire_run_ms(150);
+    assert_false(client->ended);
+    wire_send(client, "GET /now HT");
+    assert_true(wire_run_until_end(client));
+    assert_true(wire_has(client, "nowHTTP/1.1 408 "));
+}
+
+static void closes_silently_what_never_speaks(void **state)
+{
+    stage_opts()->client_head_ms = 60;
+    struct wire *client = stage_connect();
+
+    assert_true(wire_run_until_end(client));
+    assert_int_equal(qp_buf_len(&client->in), 0);
+}
+
+static void closes_idle_connections_silently(void **state)
+{
+    stage_opts()->client_idle_ms = 60;
+    struct wire *client = stage_connect();
+
+    wire_send(client, GET("/now"));
+    assert_true(wire_run_until(client, "now"));
+    assert_true(wire_run_until_end(client));
+    assert_true(wire_has(client, "\r\n\r\nnow") && wire_count(client, "HTTP/") == 1);
+    assert_int_equal(qp_server_counters(stage.server).connections_open, 0);
+}
+
+static void drops_a_body_that_stands_still(void **state)
+{
+    stage_opts()->client_body_ms = 80;
+    struct wire *client = stage_connect();
+
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+    for (unsigned i = 0; i < 5; i++) {
+        wire_send(client, "x");
+        wire_run_ms(50);
+    }
+    assert_non_null(stage.held);
+    assert_true(wire_run_until_end(client));
+    assert_true(stage_saw("gone QP_NET_TIMEOUT"));
+    assert_true(wire_has(client, "HTTP/1.1 408 "));
+}
+
+static void drops_a_body_that_drips(void **state)
+{
+    stage_opts()->client_body_ms = 80;
+    stage_opts()->body_rate_bytes = 1000;
+    struct wire *client = stage_connect();
+
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for (unsigned i = 0; i < 50 && !client->ended; i++) {
+        wire_send(client, "x");
+        wire_run_ms(10);
+    }
+    assert_true(stage_saw("gone QP_NET_TIMEOUT"));
+}
+
+static void waits_for_a_body_that_was_told_to_wait(void **state)
+{
+    stage_opts()->client_body_ms = 60;
+    struct wire *client = stage_connect();
+
+    wire_send(client, "POST /end HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    wire_run_ms(200);
+    assert_false(stage_saw("gone"));
+    qp_request_inform(stage.held, 100, QP_SLICE_NONE, NULL);
+    assert_true(wire_run_until(client, " 100 "));
+    qp_request_pause(stage.held);
+    wire_run_ms(200);
+    assert_false(stage_saw("gone"));
+    qp_request_resume(stage.held);
+    wire_send(client, "ab");
+    assert_true(wire_run_until(client, "2 bytes"));
+}
+
+static void drops_a_client_that_does_not_take_its_answer(void **state)
+{
+    static char block[65536];
+    const struct qp_answer head = {.status = 200, .length = QP_LENGTH_UNKNOWN};
+
+    stage_opts()->client_body_ms = 100;
+    struct wire *client = stage_connect();
+    client->paused = true;
+    wire_send(client, GET("/hold"));
+    wire_run_ms(20);
+    qp_request_respond(stage.held, &head);
+    for (unsigned i = 0; i < 1000 && !qp_request_is_full(stage.held); i++)
+        qp_request_send(stage.held, qp_slice(block, sizeof(block)));
+    wire_run_ms(400);
+    assert_true(stage_saw("gone QP_NET_TIMEOUT"));
+    assert_int_equal(qp_server_counters(stage.server).connections_open, 0);
+    client->paused = false;
+    assert_true(wire_run_until_end(client));
+    assert_true(client->reset);
+}
+
+static void limits_a_body_at_the_byte(void **state)
+{
+    static const struct {
+        const char *rest;
+        bool is_fine;
+    } rows[] = {
+        {"Content-Length: 8\r\n\r\n12345678", true},
+        {"Content-Length: 9\r\n\r\n123456789", false},
+        {"Transfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n0\r\n\r\n", true},
+        {"Transfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n5\r\n56789\r\n0\r\n\r\n", false},
+    };
+    stage_opts()->body_bytes = 8;
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct wire *client = stage_connect();
+        wire_send(client, "POST /end HTTP/1.1\r\nHost: a\r\n");
+        wire_send(client, rows[i].rest);
+        assert_true(wire_run_until(client, rows[i].is_fine ? "8 bytes" : "HTTP/1.1 413 "));
+        if (!rows[i].is_fine)
+            assert_true(wire_run_until_end(client));
+        wire_close(client);
+    }
+    assert_true(stage_saw("gone QP_HTTP_TOO_LARGE"));
+}
+
+static void limits_connections(void **state)
+{
+    stage_opts()->connections = 2;
+    struct wire *first = stage_connect();
+    struct wire *second = stage_connect();
+    wire_run_ms(20);
+    struct wire *third = stage_connect();
+
+    wire_send(third, GET("/now"));
+    wire_run_ms(50);
+    assert_int_equal(qp_server_counters(stage.server).connections_open, 2);
+    assert_false(wire_has(third, "now"));
+    wire_close(first);
+    assert_true(wire_run_until(third, "now"));
+    wire_send(second, GET("/now"));
+    assert_true(wire_run_until(second, "now"));
+}
+
+static void limits_connections_per_address(void **state)
+{
+    stage_opts()->connections_per_address = 2;
+    struct wire *first = stage_connect();
+    struct wire *second = stage_connect();
+    struct wire *third = stage_connect();
+
+    assert_true(wire_run_until_end(third));
+    assert_int_equal(qp_server_counters(stage.server).connections_refused, 1);
+    wire_close(first);
+    wire_run_ms(20);
+    third = stage_connect();
+    wire_send(third, GET("/now"));
+    assert_true(wire_run_until(third, "now"));
+    wire_close(second);
+}
+
+static void limits_requests_per_connection(void **state)
+{
+    stage_opts()->requests_per_connection = 2;
+    struct wire *client = stage_connect();
+
+    wire_send(client, GET("/now") GET("/now") GET("/now"));
+    assert_true(wire_run_until_end(client));
+    assert_int_equal(wire_count(client, "\r\n\r\nnow"), 2);
+    assert_int_equal(wire_count(client, "Connection: close\r\n"), 1);
+    assert_false(client->reset);
+}
+
+static unsigned drained_count;
+
+static void on_done(void *context)
+{
+    assert_ptr_equal(context, &drained_count);
+    drained_count++;
+}
+
+static void drains(void **state)
+{
+    struct wire *idle = stage_connect();
+    struct wire *busy = stage_connect();
+
+    drained_count = 0;
+    wire_send(idle, GET("/now"));
+    wire_send(busy, GET("/hold") GET("/now"));
+    wire_run_ms(20);
+    qp_server_drain(stage.server, 5000, on_done, &drained_count);
+    assert_int_equal(drained_count, 0);
+    assert_true(wire_run_until_end(idle));
+    assert_false(idle->reset);
+    assert_false(busy->ended);
+    qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, QP_SLICE("last"));
+    assert_true(wire_run_until_end(busy));
+    assert_true(wire_has(busy, "\r\n\r\nlast"));
+    assert_true(wire_has(busy, "Connection: close\r\n"));
+    assert_false(wire_has(busy, "now"));
+    wire_run_ms(10);
+    assert_int_equal(drained_count, 1);
+}
+
+static void cuts_what_does_not_drain(void **state)
+{
+    struct wire *busy = stage_connect();
+
+    drained_count = 0;
+    wire_send(busy, GET("/hold"));
+    wire_run_ms(20);
+    qp_server_drain(stage.server, 50, on_done, &drained_count);
+    assert_true(wire_run_until_end(busy));
+    wire_run_ms(10);
+    assert_true(stage_saw("gone QP_SELF_CANCELED"));
+    assert_int_equal(drained_count, 1);
+}
+
+static void drains_at_once_when_nobody_is_there(void **state)
+{
+    struct wire *client = stage_connect();
+
+    drained_count = 0;
+    wire_run_ms(20);
+    wire_close(client);
+    wire_run_ms(20);
+    qp_server_drain(stage.server, 5000, on_done, &drained_count);
+    wire_run_ms(20);
+    assert_int_equal(drained_count, 1);
+}
+
+static void tells_of_requests_when_it_closes(void **state)
+{
+    struct wire *client = stage_connect();
+
+    wire_send(client, GET("/hold"));
+    wire_run_ms(20);
+    qp_server_close(&stage.server);
+    assert_true(stage_saw("gone QP_SELF_CANCELED"));
+    assert_true(wire_run_until_end(client));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(answers_a_slow_head_with_408),
+        TEST(limits_the_second_head_too),
+        TEST(closes_silently_what_never_speaks),
+        TEST(closes_idle_connections_silently),
+        TEST(drops_a_body_that_stands_still),
+        TEST(drops_a_body_that_drips),
+        TEST(waits_for_a_body_that_was_told_to_wait),
+        TEST(drops_a_client_that_does_not_take_its_answer),
+        TEST(limits_a_body_at_the_byte),
+        TEST(limits_connections),
+        TEST(limits_connections_per_address),
+        TEST(limits_requests_per_connection),
+        TEST(drains),
+        TEST(cuts_what_does_not_drain),
+        TEST(drains_at_once_when_nobody_is_there),
+        TEST(tells_of_requests_when_it_closes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

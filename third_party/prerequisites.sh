@@ -1,0 +1,74 @@
+# Sourced by scripts that need tools: what is missing is installed by root, and named to everybody else.
+#
+#     . third_party/prerequisites.sh
+#     qp_prerequisites "cmake:cmake" "/usr/include/cmocka.h:libcmocka-dev" "python3 -c 'import ssl':python3"
+#
+# Each argument is <check>:<Debian package>. A check with a slash in front is a file that must exist, one with a space is
+# a command that must succeed, any other is a command that must be found. POSIX sh.
+
+qp_has() {
+    case $1 in
+    /*) [ -e "$1" ] ;;
+    *' '*) sh -c "$1" >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+# Prints the packages whose check fails, each once.
+qp_missing() {
+    missing=
+    for pair in "$@"; do
+        package=${pair##*:}
+        case " $missing " in *" $package "*) continue ;; esac
+        qp_has "${pair%:*}" || missing="$missing${missing:+ }$package"
+    done
+    echo "$missing"
+}
+
+qp_prerequisites() {
+    missing=$(qp_missing "$@")
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Missing here (names of Debian's packages): $missing" >&2
+        exit 69
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "Some tools are missing. Install them, then run this again:" >&2
+        echo "sudo apt-get install --no-install-recommends -y $missing" >&2
+        exit 69
+    fi
+    echo "Installing: $missing" >&2
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if ! { DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -q install --no-install-recommends -y $missing; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        echo "apt-get could not install: $missing" >&2
+        exit 69
+    fi
+    rm -f "$log"
+    missing=$(qp_missing "$@")
+    if [ -n "$missing" ]; then
+        echo "Still missing after apt-get installed them: $missing" >&2
+        exit 69
+    fi
+}
+
+# What a build of qproxy needs; tests need more (tests/run.sh). dpkg-dev and Debian 13's key are for the libraries.
+qp_build_prerequisites() {
+    set -- "cmake:cmake" "ninja:ninja-build" "gcc:gcc" "/usr/include/stdio.h:libc6-dev" "$@"
+    if command -v apt-get >/dev/null 2>&1; then
+        set -- "dpkg-source:dpkg-dev" "xz:xz-utils" "bzip2:bzip2" "patch:patch" \
+            "/usr/share/keyrings/debian-archive-trixie-stable.gpg:debian-archive-keyring" "$@"
+    fi
+    qp_prerequisites "$@"
+}
+
+# For the tests: the second compiler with its sanitizers, the tools that read the source, the end-to-end suite's Python.
+qp_test_prerequisites() {
+    qp_build_prerequisites "clang:clang" "clang-format:clang-format" "clang-tidy:clang-tidy" \
+        "echo 'int main(void){return 0;}' | clang -fsanitize=address,undefined -x c - -o /dev/null:libclang-rt-dev" \
+        "llvm-symbolizer:llvm" "/usr/include/cmocka.h:libcmocka-dev" "python3:python3" "openssl:openssl" \
+        "setarch:util-linux" "flock:util-linux" "$@"
+}
