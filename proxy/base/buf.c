@@ -20,11 +20,11 @@ static void grow(struct qp_buf *buf, size_t bytes)
     char *data = qp_try_alloc(capacity);
     if (!data)
         data = qp_alloc(capacity = len + bytes); /* less is enough; aborts if that is gone too */
-    if (len)
+    if (buf->data) {
         memcpy(data, buf->data + buf->start, len);
-    if (buf->data)
         qp_wipe(buf->data, buf->capacity);
-    qp_free(buf->data);
+        qp_free(buf->data);
+    }
     *buf = (struct qp_buf){.data = data, .end = len, .capacity = capacity};
 }
 

@@ -24,12 +24,18 @@ static inline struct qp_slice qp_buf_slice(const struct qp_buf *buf)
 {
     return (struct qp_slice){.at = buf->data ? buf->data + buf->start : NULL, .len = buf->end - buf->start};
 }
-static inline size_t qp_buf_len(const struct qp_buf *buf) { return buf->end - buf->start; }
+static inline size_t qp_buf_len(const struct qp_buf *buf)
+{
+    return buf->end - buf->start;
+}
 
 /* At least `bytes` of room behind the content; gives its start. Moves the content, so slices of it become invalid. */
 char *qp_buf_reserve(struct qp_buf *buf, size_t bytes);
 /* Says that `bytes` of the reserved room were filled. */
-static inline void qp_buf_commit(struct qp_buf *buf, size_t bytes) { buf->end += bytes; }
+static inline void qp_buf_commit(struct qp_buf *buf, size_t bytes)
+{
+    buf->end += bytes;
+}
 
 void qp_buf_append(struct qp_buf *buf, struct qp_slice bytes);
 void qp_buf_append_str(struct qp_buf *buf, const char *text);
@@ -41,7 +47,10 @@ void qp_buf_append_json(struct qp_buf *buf, struct qp_slice text);
 
 void qp_buf_consume(struct qp_buf *buf, size_t bytes);
 /* Empties, keeps the memory. */
-static inline void qp_buf_clear(struct qp_buf *buf) { buf->start = buf->end = 0; }
+static inline void qp_buf_clear(struct qp_buf *buf)
+{
+    buf->start = buf->end = 0;
+}
 /* Empties and frees; the struct can be used again. */
 void qp_buf_deinit(struct qp_buf *buf);
 /* As deinit, but wipes the memory first: for buffers that held a secret. */

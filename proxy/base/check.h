@@ -13,13 +13,14 @@
 __attribute__((noreturn)) void qp_require_failed(const char *condition, const char *file, int line);
 bool qp_broken_report(const char *condition, const char *file, int line);
 
-#define qp_require(condition)                                                                                  \
-    do {                                                                                                       \
-        if (__builtin_expect(!(condition), 0))                                                                 \
-            qp_require_failed(#condition, __FILE__, __LINE__);                                                 \
+#define qp_require(condition)                                  \
+    do {                                                       \
+        if (__builtin_expect(!(condition), 0))                 \
+            qp_require_failed(#condition, __FILE__, __LINE__); \
     } while (0)
 
-#define qp_broken(condition) (__builtin_expect(!!(condition), 0) && qp_broken_report(#condition, __FILE__, __LINE__))
+#define qp_broken(condition) \
+    (__builtin_expect(!!(condition), 0) && qp_broken_report(#condition, __FILE__, __LINE__))
 
 /* Contracts that are too dear for the release build (thread ownership, list membership). */
 #ifdef QP_DEBUG

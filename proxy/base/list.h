@@ -13,18 +13,28 @@ struct qp_list {
     struct qp_list *prev;
 };
 
-#define QP_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define QP_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-#define QP_LIST_FOR_EACH(position, head) for (struct qp_list *position = (head)->next; position != (head); position = position->next)
+#define QP_LIST_FOR_EACH(position, head) \
+    for (struct qp_list *position = (head)->next; position != (head); position = position->next)
 
 /* The current link may be removed (and freed) by the body; no other may. */
-#define QP_LIST_FOR_EACH_SAFE(position, head)                                                                  \
-    for (struct qp_list *position = (head)->next, *position##_next = position->next; position != (head);       \
+#define QP_LIST_FOR_EACH_SAFE(position, head)                                                            \
+    for (struct qp_list *position = (head)->next, *position##_next = position->next; position != (head); \
          position = position##_next, position##_next = position->next)
 
-static inline void qp_list_init(struct qp_list *link) { link->next = link->prev = link; }
-static inline bool qp_list_is_empty(const struct qp_list *head) { return head->next == head; }
-static inline bool qp_list_is_linked(const struct qp_list *link) { return link->next != link; }
+static inline void qp_list_init(struct qp_list *link)
+{
+    link->next = link->prev = link;
+}
+static inline bool qp_list_is_empty(const struct qp_list *head)
+{
+    return head->next == head;
+}
+static inline bool qp_list_is_linked(const struct qp_list *link)
+{
+    return link->next != link;
+}
 
 static inline void qp_list_insert_between(struct qp_list *link, struct qp_list *prev, struct qp_list *next)
 {

@@ -14,16 +14,16 @@ enum { LINE_BYTES = 4096, ACCESS_BYTES = 16 * 1024 };
 static const char level_names[][6] = {"error", "warn", "info", "debug"};
 
 static _Atomic int level_now = QP_LOG_INFO;
-static struct qp_log_opts opts = {.level = QP_LOG_INFO, .form = QP_LOG_TEXT, .fd = 2, .access_fd = -1};
+static struct qp_log_opts settings = {.level = QP_LOG_INFO, .form = QP_LOG_TEXT, .fd = 2, .access_fd = -1};
 static _Atomic uint64_t lost_lines;
 
 static _Thread_local char access_data[ACCESS_BYTES];
 static _Thread_local size_t access_len;
 
-void qp_log_setup(const struct qp_log_opts *wanted)
+void qp_log_setup(const struct qp_log_opts *opts)
 {
-    opts = *wanted;
-    qp_log_set_level(wanted->level);
+    settings = *opts;
+    qp_log_set_level(opts->level);
 }
 
 void qp_log_set_level(enum qp_log_level level)
@@ -154,7 +154,7 @@ static bool write_line(const struct situation *where, const char *message, size_
 {
     static const char text_end[] = "\n";
     static const char json_end[] = "\"}\n";
-    bool json = opts.form == QP_LOG_JSON;
+    bool json = settings.form == QP_LOG_JSON;
     const char *end = json ? json_end : text_end;
     size_t end_bytes = strlen(end);
     struct line line;
@@ -165,7 +165,7 @@ static bool write_line(const struct situation *where, const char *message, size_
         put_text_head(&line, where);
     put_message(&line, message, len, json, end_bytes);
     memcpy(line.data + line.len, end, end_bytes);
-    return write_all(opts.fd, line.data, line.len + end_bytes);
+    return write_all(settings.fd, line.data, line.len + end_bytes);
 }
 
 static void tell_lost_lines(void)
@@ -202,12 +202,12 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
 
 void qp_log_access(struct qp_slice line)
 {
-    if (opts.access_fd < 0)
+    if (settings.access_fd < 0)
         return;
     if (line.len > sizeof(access_data) - access_len)
         qp_log_access_flush();
     if (line.len > sizeof(access_data)) {
-        if (!write_all(opts.access_fd, line.at, line.len))
+        if (!write_all(settings.access_fd, line.at, line.len))
             atomic_fetch_add(&lost_lines, 1);
         return;
     }
@@ -220,7 +220,7 @@ void qp_log_access_flush(void)
     if (access_len == 0)
         return;
     int kept_errno = errno;
-    if (!write_all(opts.access_fd, access_data, access_len))
+    if (!write_all(settings.access_fd, access_data, access_len))
         atomic_fetch_add(&lost_lines, 1);
     access_len = 0;
     errno = kept_errno;

@@ -31,16 +31,16 @@ bool qp_log_wants(enum qp_log_level level);
 
 /* room: "net", "token", … conn and request: ids, 0 for none. Cut at 4 KiB; control bytes and broken UTF-8 become '?'. Keeps
  * errno. A line that cannot be written (disk full, pipe full) is counted, and the next one that can says how many. */
-void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #define qp_log_error(room, ...) qp_log_line(QP_LOG_ERROR, room, 0, 0, __VA_ARGS__)
-#define qp_log_warn(room, ...) qp_log_line(QP_LOG_WARN, room, 0, 0, __VA_ARGS__)
-#define qp_log_info(room, ...) qp_log_line(QP_LOG_INFO, room, 0, 0, __VA_ARGS__)
-#define qp_log_debug(room, ...)                                                                                \
-    do {                                                                                                       \
-        if (qp_log_wants(QP_LOG_DEBUG))                                                                        \
-            qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__);                                                \
+#define qp_log_warn(room, ...)  qp_log_line(QP_LOG_WARN, room, 0, 0, __VA_ARGS__)
+#define qp_log_info(room, ...)  qp_log_line(QP_LOG_INFO, room, 0, 0, __VA_ARGS__)
+#define qp_log_debug(room, ...)                                 \
+    do {                                                        \
+        if (qp_log_wants(QP_LOG_DEBUG))                         \
+            qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__); \
     } while (0)
 
 /* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer holds

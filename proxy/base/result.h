@@ -9,33 +9,33 @@
 #define QP_BASE_RESULT_H
 
 /*        enumerator           text                                                                            */
-#define QP_RESULT_MAP(X)                                                                                       \
-    X(QP_OK, "ok")                                                                                             \
-    X(QP_AGAIN, "not now")                                                                                     \
-    /* net: streams */                                                                                         \
-    X(QP_NET_END, "connection closed")                                                                         \
-    X(QP_NET_RESET, "connection reset")                                                                        \
-    X(QP_NET_TRUNCATED, "connection cut without a TLS close_notify")                                           \
-    X(QP_NET_TIMEOUT, "time limit reached")                                                                    \
-    X(QP_NET_RESOLVE, "host name does not resolve")                                                            \
-    X(QP_NET_REFUSED, "connection refused")                                                                    \
-    X(QP_NET_UNREACHABLE, "host unreachable")                                                                  \
-    X(QP_NET_TLS, "TLS failure")                                                                               \
-    X(QP_NET_TLS_VERIFY, "certificate not accepted")                                                           \
-    X(QP_NET_IN_USE, "address in use")                                                                         \
-    X(QP_NET_DENIED, "not permitted")                                                                          \
-    X(QP_NET_DESCRIPTORS, "no file descriptors left")                                                          \
-    X(QP_NET_FAILED, "network failure")                                                                        \
-    /* http: messages */                                                                                       \
-    X(QP_HTTP_MALFORMED, "malformed message")                                                                  \
-    X(QP_HTTP_TOO_LARGE, "message over its limit")                                                             \
-    X(QP_HTTP_TRUNCATED, "message cut short")                                                                  \
-    X(QP_HTTP_UNEXPECTED, "bytes outside a message")                                                           \
-    /* ourselves */                                                                                            \
-    X(QP_SELF_MEMORY, "out of memory")                                                                         \
-    X(QP_SELF_BUSY, "queue full")                                                                              \
-    X(QP_SELF_IO, "file error")                                                                                \
-    X(QP_SELF_CANCELED, "canceled")                                                                            \
+#define QP_RESULT_MAP(X)                                             \
+    X(QP_OK, "ok")                                                   \
+    X(QP_AGAIN, "not now")                                           \
+    /* net: streams */                                               \
+    X(QP_NET_END, "connection closed")                               \
+    X(QP_NET_RESET, "connection reset")                              \
+    X(QP_NET_TRUNCATED, "connection cut without a TLS close_notify") \
+    X(QP_NET_TIMEOUT, "time limit reached")                          \
+    X(QP_NET_RESOLVE, "host name does not resolve")                  \
+    X(QP_NET_REFUSED, "connection refused")                          \
+    X(QP_NET_UNREACHABLE, "host unreachable")                        \
+    X(QP_NET_TLS, "TLS failure")                                     \
+    X(QP_NET_TLS_VERIFY, "certificate not accepted")                 \
+    X(QP_NET_IN_USE, "address in use")                               \
+    X(QP_NET_DENIED, "not permitted")                                \
+    X(QP_NET_DESCRIPTORS, "no file descriptors left")                \
+    X(QP_NET_FAILED, "network failure")                              \
+    /* http: messages */                                             \
+    X(QP_HTTP_MALFORMED, "malformed message")                        \
+    X(QP_HTTP_TOO_LARGE, "message over its limit")                   \
+    X(QP_HTTP_TRUNCATED, "message cut short")                        \
+    X(QP_HTTP_UNEXPECTED, "bytes outside a message")                 \
+    /* ourselves */                                                  \
+    X(QP_SELF_MEMORY, "out of memory")                               \
+    X(QP_SELF_BUSY, "queue full")                                    \
+    X(QP_SELF_IO, "file error")                                      \
+    X(QP_SELF_CANCELED, "canceled")                                  \
     X(QP_SELF_BROKEN, "internal contradiction")
 
 enum qp_result {

@@ -18,12 +18,15 @@ struct qp_slice {
 
 /* A slice over a string literal. */
 #define QP_SLICE(literal) ((struct qp_slice){.at = "" literal, .len = sizeof(literal) - 1})
-#define QP_SLICE_NONE ((struct qp_slice){.at = NULL, .len = 0})
+#define QP_SLICE_NONE     ((struct qp_slice){.at = NULL, .len = 0})
 
 /* For printf's %.*s. */
 #define QP_SLICE_FMT(slice) (int)(slice).len, ((slice).at ? (slice).at : "")
 
-static inline struct qp_slice qp_slice(const char *at, size_t len) { return (struct qp_slice){.at = at, .len = len}; }
+static inline struct qp_slice qp_slice(const char *at, size_t len)
+{
+    return (struct qp_slice){.at = at, .len = len};
+}
 
 /* Of a NUL-terminated string; NULL gives QP_SLICE_NONE. */
 static inline struct qp_slice qp_slice_str(const char *text)

@@ -258,21 +258,17 @@ static void load_object(struct loader *loader, const struct object *object, cons
         load_key(loader, object, value);
 }
 
-static bool is_unset_text(const struct qp_setting *setting, void *base)
-{
-    return setting->type == QP_SETTING_TEXT && !*(char **)member_of(setting, base);
-}
-
-/* A setting that was given wrongly keeps its default: the checks that follow then see something sensible. A
- * text that was given as "off" stays unset. */
+/* A setting that was given wrongly gets its default, too: the checks that follow then see something sensible.
+ */
 static void set_defaults(void *base, const struct qp_seen *seen, bool of_account)
 {
     for (size_t i = 0; i < qp_setting_count; i++) {
         const struct qp_setting *setting = &qp_settings[i];
         if (qp_setting_is_of_account(setting) != of_account || !setting->fallback)
             continue;
-        bool needed = setting->type == QP_SETTING_TEXT && !setting->zero_word && is_unset_text(setting, base);
-        if (!seen->settings[i] || needed)
+        const struct qp_config_list *list = member_of(setting, base);
+        bool has_members = setting->type == QP_SETTING_LIST && list->count;
+        if (!has_members && (!seen->settings[i] || seen->wrong[i]))
             (void)qp_setting_set_text(setting, base, setting->fallback);
     }
 }

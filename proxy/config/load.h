@@ -2,6 +2,7 @@
 #ifndef QP_CONFIG_LOAD_H
 #define QP_CONFIG_LOAD_H
 
+#include "base/buf.h"
 #include "config/config.h"
 #include "config/settings.h"
 
@@ -18,7 +19,7 @@ bool qp_setting_set_text(const struct qp_setting *setting, void *base, const cha
 /* What is allowed, for people. */
 void qp_setting_describe(const struct qp_setting *setting, char *out, size_t size);
 /* The value as JSON would have it ("10s" with its quotes), secrets masked; false if it is unset. */
-bool qp_setting_format(const struct qp_setting *setting, const void *base, FILE *out);
+bool qp_setting_format(const struct qp_setting *setting, const void *base, struct qp_buf *out);
 
 /* What needs more than one setting to be judged, and what follows from several: the origin, the token
  * endpoint. seen: one an account. */

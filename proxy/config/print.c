@@ -2,8 +2,6 @@
 #include "base/alloc.h"
 #include "config/load.h"
 
-#include <stdlib.h>
-
 struct printer {
     FILE *out;
     const struct qp_config *config; /* NULL for the sample */
@@ -54,7 +52,7 @@ static void put_help(FILE *out, const char *help, unsigned depth)
 }
 
 /* An object with nothing but defaults, so that defaults are shown in the form that a loaded value has. */
-static bool put_default(const struct qp_setting *setting, FILE *out)
+static bool put_default(const struct qp_setting *setting, struct qp_buf *out)
 {
     union {
         struct qp_config config;
@@ -72,19 +70,15 @@ static bool put_default(const struct qp_setting *setting, FILE *out)
     return set;
 }
 
+/* base: the object that has the setting; NULL for the default. NULL if there is none. */
 static char *text_of(const struct qp_setting *setting, const void *base)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        abort();
-    bool set = base ? qp_setting_format(setting, base, out) : setting->fallback && put_default(setting, out);
-    fclose(out);
-    if (set)
-        return text;
-    free(text);
-    return NULL;
+    struct qp_buf out = {0};
+    bool set =
+        base ? qp_setting_format(setting, base, &out) : setting->fallback && put_default(setting, &out);
+    char *text = set ? qp_strndup(qp_buf_slice(&out).at, qp_buf_len(&out)) : NULL;
+    qp_buf_deinit(&out);
+    return text;
 }
 
 static void put_sample_row(const struct printer *printer, size_t i, unsigned depth)
@@ -100,7 +94,7 @@ static void put_sample_row(const struct printer *printer, size_t i, unsigned dep
     else
         fprintf(printer->out, "\"%s\"", setting->example);
     fputs(is_last_of_group(i) && depth > 1 ? "\n" : ",\n", printer->out);
-    free(fallback);
+    qp_free(fallback);
 }
 
 static void put_config_row(const struct printer *printer, size_t i, const void *base, unsigned depth)
@@ -111,7 +105,7 @@ static void put_config_row(const struct printer *printer, size_t i, const void *
     const struct qp_config_secret *secret = (const void *)((const char *)base + setting->offset);
     if (strcmp(setting->path, "accounts[].origin") == 0 &&
         ((const struct qp_config_account *)base)->datacenter) {
-        free(value); /* follows from the datacenter; both may not be given */
+        qp_free(value); /* follows from the datacenter; both may not be given */
         value = NULL;
     }
     put_indent(printer->out, depth);
@@ -123,8 +117,8 @@ static void put_config_row(const struct printer *printer, size_t i, const void *
     else if (value && fallback && strcmp(value, fallback) == 0)
         fputs(" // default", printer->out);
     fputc('\n', printer->out);
-    free(value);
-    free(fallback);
+    qp_free(value);
+    qp_free(fallback);
 }
 
 static void put_row(const struct printer *printer, size_t i, const void *base, unsigned depth)
@@ -188,7 +182,7 @@ static void put_last(const struct printer *printer)
     if (!printer->config)
         put_help(printer->out, last->help, 1);
     fprintf(printer->out, "    \"%s\": %s\n}\n", last->path, value);
-    free(value);
+    qp_free(value);
 }
 
 void qp_config_print(const struct qp_config *config, FILE *out)
@@ -232,6 +226,6 @@ void qp_config_table(FILE *out)
         fputs(" | ", out);
         put_escaped(out, setting->help);
         fprintf(out, "%s |\n", setting->restart ? " *(needs a restart)*" : "");
-        free(fallback);
+        qp_free(fallback);
     }
 }

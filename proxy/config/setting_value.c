@@ -163,40 +163,39 @@ void qp_setting_describe(const struct qp_setting *setting, char *out, size_t siz
         snprintf(out + len, size - len, ", or \"%s\"", setting->zero_word);
 }
 
-static void put_text(FILE *out, const char *text)
+static void put_text(struct qp_buf *out, const char *text)
 {
-    struct qp_buf escaped = {0};
-    qp_buf_append_json(&escaped, qp_slice_str(text));
-    fprintf(out, "\"%.*s\"", QP_SLICE_FMT(qp_buf_slice(&escaped)));
-    qp_buf_deinit(&escaped);
+    qp_buf_append_char(out, '"');
+    qp_buf_append_json(out, qp_slice_str(text));
+    qp_buf_append_char(out, '"');
 }
 
-static void put_list(FILE *out, const struct qp_config_list *list)
+static void put_list(struct qp_buf *out, const struct qp_config_list *list)
 {
     if (list->count != 1)
-        fputc('[', out);
+        qp_buf_append_char(out, '[');
     for (size_t i = 0; i < list->count; i++) {
-        fputs(i ? ", " : "", out);
+        qp_buf_append_str(out, i ? ", " : "");
         put_text(out, list->at[i]);
     }
     if (list->count != 1)
-        fputc(']', out);
+        qp_buf_append_char(out, ']');
 }
 
-static void put_number(const struct qp_setting *setting, uint64_t value, FILE *out)
+static void put_number(const struct qp_setting *setting, uint64_t value, struct qp_buf *out)
 {
     char text[QP_VALUE_BYTES];
     if (setting->zero_word && value == 0)
-        fprintf(out, "\"%s\"", setting->zero_word);
+        qp_buf_append_fmt(out, "\"%s\"", setting->zero_word);
     else if (setting->type == QP_SETTING_DURATION)
-        fprintf(out, "\"%s\"", qp_duration_format(value, text));
+        qp_buf_append_fmt(out, "\"%s\"", qp_duration_format(value, text));
     else if (setting->type == QP_SETTING_SIZE)
-        fprintf(out, "\"%s\"", qp_size_format(value, text));
+        qp_buf_append_fmt(out, "\"%s\"", qp_size_format(value, text));
     else
-        fprintf(out, "%" PRIu64, value);
+        qp_buf_append_fmt(out, "%" PRIu64, value);
 }
 
-static void put_choice(const struct qp_setting *setting, const void *member, FILE *out)
+static void put_choice(const struct qp_setting *setting, const void *member, struct qp_buf *out)
 {
     unsigned value = 0;
     memcpy(&value, member, sizeof(value));
@@ -206,7 +205,7 @@ static void put_choice(const struct qp_setting *setting, const void *member, FIL
     put_text(out, choice->name ? choice->name : "");
 }
 
-static bool format_text(const struct qp_setting *setting, const char *text, FILE *out)
+static bool format_text(const struct qp_setting *setting, const char *text, struct qp_buf *out)
 {
     if (!text && !setting->zero_word)
         return false;
@@ -214,14 +213,14 @@ static bool format_text(const struct qp_setting *setting, const char *text, FILE
     return true;
 }
 
-bool qp_setting_format(const struct qp_setting *setting, const void *base, FILE *out)
+bool qp_setting_format(const struct qp_setting *setting, const void *base, struct qp_buf *out)
 {
     const void *member = (const char *)base + setting->offset;
     const struct qp_config_list *list = member;
     const struct qp_config_secret *secret = member;
     switch (setting->type) {
     case QP_SETTING_BOOL:
-        fputs(*(const bool *)member ? "true" : "false", out);
+        qp_buf_append_str(out, *(const bool *)member ? "true" : "false");
         return true;
     case QP_SETTING_COUNT:
     case QP_SETTING_DURATION:
@@ -239,7 +238,7 @@ bool qp_setting_format(const struct qp_setting *setting, const void *base, FILE 
         return true;
     case QP_SETTING_SECRET:
         if (secret->value)
-            fputs("\"********\"", out);
+            qp_buf_append_str(out, "\"********\"");
         return secret->value != NULL;
     }
     return false;

@@ -6,10 +6,12 @@
 #define TOP(member)        offsetof(struct qp_config, member)
 #define OF_ACCOUNT(member) offsetof(struct qp_config_account, member)
 
-enum { SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS, HOUR_MS = 60 * MINUTE_MS };
-enum { KIB = 1024, MIB = 1024 * KIB };
-#define GIB    ((uint64_t)1024 * MIB)
-#define DAY_MS ((uint64_t)24 * HOUR_MS)
+#define MINUTE_MS ((uint64_t)60 * 1000)
+#define HOUR_MS   (60 * MINUTE_MS)
+#define DAY_MS    (24 * HOUR_MS)
+#define KIB       ((uint64_t)1024)
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
 
 static const struct qp_choice grants[] = {
     {"client_credentials", QP_CONFIG_GRANT_CLIENT_CREDENTIALS, NULL},
@@ -39,11 +41,11 @@ static const struct qp_choice log_forms[] = {
 
 /* clang-format off */
 #define DURATION(path_, member, fallback_, min_, max_, help_) \
-    {.path = path_, .type = QP_SETTING_DURATION, .offset = TOP(member), .fallback = fallback_, .min = min_, .max = max_, .help = help_}
+    {.path = (path_), .type = QP_SETTING_DURATION, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .help = (help_)}
 #define SIZE(path_, member, fallback_, min_, max_, zero_word_, help_) \
-    {.path = path_, .type = QP_SETTING_SIZE, .offset = TOP(member), .fallback = fallback_, .min = min_, .max = max_, .zero_word = zero_word_, .help = help_}
+    {.path = (path_), .type = QP_SETTING_SIZE, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .zero_word = (zero_word_), .help = (help_)}
 #define COUNT(path_, member, fallback_, min_, max_, zero_word_, help_) \
-    {.path = path_, .type = QP_SETTING_COUNT, .offset = TOP(member), .fallback = fallback_, .min = min_, .max = max_, .zero_word = zero_word_, .help = help_}
+    {.path = (path_), .type = QP_SETTING_COUNT, .offset = TOP(member), .fallback = (fallback_), .min = (min_), .max = (max_), .zero_word = (zero_word_), .help = (help_)}
 
 /* The order is that of the sample. The last row of each group has a default, so that the sample's commented-out rows
  * never stand behind the last comma. */

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { READ_BYTES = 16384 };
+
 static const char *const places[] = {"qproxy.json", "/etc/qproxy/qproxy.json"};
 
 static const char *why_no_literals(const struct stat *status)
@@ -27,7 +29,7 @@ static const char *why_no_literals(const struct stat *status)
 static bool read_whole(int fd, struct qp_buf *content)
 {
     while (qp_buf_len(content) <= QP_JSONC_MOST_BYTES) {
-        ssize_t got = read(fd, qp_buf_reserve(content, 16 * 1024), 16 * 1024);
+        ssize_t got = read(fd, qp_buf_reserve(content, READ_BYTES), READ_BYTES);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
