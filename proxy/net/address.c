@@ -58,10 +58,11 @@ static enum qp_result parse_numeric(struct qp_slice host, struct qp_slice port, 
         address->u.v4.sin_family = AF_INET;
         address->len = sizeof(address->u.v4);
     }
-    if (inet_pton(v6 ? AF_INET6 : AF_INET, text, v6 ? (void *)&address->u.v6.sin6_addr : &address->u.v4.sin_addr) !=
-        1) {
-        *why = memchr(host.at, ':', host.len) && !v6 ? "an IPv6 address stands in brackets, such as [::1]:8080"
-                                                     : "names are not resolved here; give a numeric address";
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, text,
+                  v6 ? (void *)&address->u.v6.sin6_addr : &address->u.v4.sin_addr) != 1) {
+        *why = memchr(host.at, ':', host.len) && !v6
+                   ? "an IPv6 address stands in brackets, such as [::1]:8080"
+                   : "names are not resolved here; give a numeric address";
         return QP_NET_FAILED;
     }
     if (!parse_port(port, v6 ? &address->u.v6.sin6_port : &address->u.v4.sin_port)) {
@@ -84,8 +85,8 @@ enum qp_result qp_address_parse(struct qp_slice text, struct qp_address *out, co
         result = QP_NET_FAILED;
     } else {
         size_t host_len = (size_t)(colon - text.at);
-        result = parse_numeric(qp_slice(text.at, host_len), qp_slice(colon + 1, text.len - host_len - 1), &address,
-                               why);
+        result = parse_numeric(qp_slice(text.at, host_len), qp_slice(colon + 1, text.len - host_len - 1),
+                               &address, why);
     }
     if (result == QP_OK)
         *out = address;

@@ -20,7 +20,8 @@ struct qp_address {
 
 /* A numeric address with a port (0: let the kernel choose), or an absolute Unix path. Names are not resolved. On failure *why
  * is a constant text that says what is wrong and what is allowed. */
-QP_MUST_USE enum qp_result qp_address_parse(struct qp_slice text, struct qp_address *address, const char **why);
+QP_MUST_USE enum qp_result qp_address_parse(struct qp_slice text, struct qp_address *address,
+                                            const char **why);
 /* The form that qp_address_parse() reads, cut at `size`. Gives `out`. */
 char *qp_address_format(const struct qp_address *address, char *out, size_t size);
 bool qp_address_is_loopback(const struct qp_address *address); /* 127/8, ::1 or a Unix socket */

@@ -62,7 +62,8 @@ static bool claim_tcp(struct qp_listen_claim *claim)
     if (claim->fd < 0 || bind(claim->fd, &address->u.any, address->len) != 0)
         return false;
     /* A port of the kernel's choice is free, and the pause in listening would give it back. */
-    bool chosen = address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
+    bool chosen =
+        address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
     if (chosen) {
         if (getsockname(claim->fd, &address->u.any, &address->len) != 0)
             return false;
@@ -159,30 +160,32 @@ static bool claim_local(struct qp_listen_claim *claim, unsigned mode, char *who,
     return chmod(path_of(address), mode) == 0 && listen(claim->fd, BACKLOG) == 0;
 }
 
-static enum qp_result explain(const struct qp_address *address, int error, const char *who, char *out, size_t size)
+static enum qp_result explain(const struct qp_address *address, int fault, const char *who, char *line,
+                              size_t line_size)
 {
     char text[128];
 
     qp_address_format(address, text, sizeof(text));
-    switch (error) {
+    switch (fault) {
     case EADDRINUSE:
-        snprintf(out, size, "%s is in use by %s", text, *who ? who : "another process");
+        snprintf(line, line_size, "%s is in use by %s", text, *who ? who : "another process");
         return QP_NET_IN_USE;
     case EEXIST:
-        snprintf(out, size, "%s: a file that is not a socket is there; remove it or choose another path", text);
+        snprintf(line, line_size,
+                 "%s: a file that is not a socket is there; remove it or choose another path", text);
         return QP_NET_IN_USE;
     case EACCES:
     case EPERM:
-        snprintf(out, size, "%s: permission denied%s", text,
+        snprintf(line, line_size, "%s: permission denied%s", text,
                  address->u.any.sa_family == AF_UNIX ? "; may this user write to the folder?"
                                                      : "; ports below 1024 need CAP_NET_BIND_SERVICE");
         return QP_NET_DENIED;
     case EADDRNOTAVAIL:
-        snprintf(out, size, "%s: this machine has no such address", text);
+        snprintf(line, line_size, "%s: this machine has no such address", text);
         return QP_NET_UNREACHABLE;
     default:
-        snprintf(out, size, "%s: %s", text, strerror(error));
-        return qp_net_result(-error);
+        snprintf(line, line_size, "%s: %s", text, strerror(fault));
+        return qp_net_result(-fault);
     }
 }
 
@@ -195,8 +198,8 @@ static void free_claim(struct qp_listen_claim *claim)
     qp_free(claim);
 }
 
-enum qp_result qp_listen_claim(struct qp_address *address, unsigned mode, struct qp_listen_claim **out, char *error,
-                               size_t error_size)
+enum qp_result qp_listen_claim(struct qp_address *address, unsigned mode, struct qp_listen_claim **out,
+                               char *error, size_t error_size)
 {
     struct qp_listen_claim *claim = qp_alloc(sizeof(*claim));
     bool local = address->u.any.sa_family == AF_UNIX;
@@ -206,11 +209,11 @@ enum qp_result qp_listen_claim(struct qp_address *address, unsigned mode, struct
     claim->fd = -1;
     claim->lock_fd = -1;
     if (!(local ? claim_local(claim, mode, who, sizeof(who)) : claim_tcp(claim))) {
-        int number = errno;
-        if (!local && number == EADDRINUSE)
+        int fault = errno;
+        if (!local && fault == EADDRINUSE)
             qp_holder_of_tcp(address, who, sizeof(who));
         free_claim(claim);
-        return explain(address, number, who, error, error_size);
+        return explain(address, fault, who, error, error_size);
     }
     *address = claim->address;
     *out = claim;

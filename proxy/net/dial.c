@@ -28,7 +28,7 @@ struct qp_dialer {
     char *host;
     uint16_t port;
     uint32_t timeout_ms;
-    struct qp_tls *tls; /* NULL: plain */
+    struct qp_tls *tls;            /* NULL: plain */
     struct resolution *resolution; /* running */
     struct qp_list waiting;        /* dials that wait for it */
     unsigned dial_count;
@@ -117,7 +117,8 @@ void qp_dialer_free(struct qp_dialer **slot)
     qp_require(dialer->dial_count == 0);
     if (dialer->resolution) {
         dialer->resolution->dialer = NULL;
-        uv_cancel((uv_req_t *)&dialer->resolution->request); /* refused once it runs: then it ends by itself */
+        uv_cancel(
+            (uv_req_t *)&dialer->resolution->request); /* refused once it runs: then it ends by itself */
     }
     qp_tls_free(&dialer->tls);
     qp_free(dialer->host);
@@ -233,7 +234,8 @@ static void on_begin(struct qp_job *job)
     struct qp_dial *dial = QP_CONTAINER_OF(job, struct qp_dial, begin);
     struct qp_dialer *dialer = dial->dialer;
 
-    if (dialer->numeric || (dialer->address_count > 0 && qp_loop_now_ms(dialer->loop) < dialer->resolved_until_ms)) {
+    if (dialer->numeric ||
+        (dialer->address_count > 0 && qp_loop_now_ms(dialer->loop) < dialer->resolved_until_ms)) {
         connect_to_resolved(dial);
         return;
     }
@@ -242,7 +244,8 @@ static void on_begin(struct qp_job *job)
         return;
     struct resolution *resolution = qp_alloc(sizeof(*resolution));
     resolution->dialer = dialer;
-    int error = uv_getaddrinfo(&dialer->loop->uv, &resolution->request, on_resolved, dialer->host, NULL, &hints);
+    int error =
+        uv_getaddrinfo(&dialer->loop->uv, &resolution->request, on_resolved, dialer->host, NULL, &hints);
     if (error == 0) {
         dialer->resolution = resolution;
         return;

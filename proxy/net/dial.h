@@ -21,7 +21,7 @@ struct qp_dialer_opts {
 
 struct qp_dialer *qp_dialer_new(struct qp_loop *loop, const struct qp_dialer_opts *opts);
 /* Requires that no dial is running and no stream of it is open. */
-void qp_dialer_free(struct qp_dialer **dialer);
+void qp_dialer_free(struct qp_dialer **slot);
 
 struct qp_dial_events {
     /* The stream is ready (callee owns it; set its owner, then resume it), or NULL with the reason; `detail` is a short text for
@@ -31,8 +31,8 @@ struct qp_dial_events {
 
 /* Never calls back before it has returned. */
 struct qp_dial *qp_dial_start(struct qp_dialer *dialer, const struct qp_dial_events *events, void *owner);
-/* No event follows. *dial becomes NULL. */
-void qp_dial_cancel(struct qp_dial **dial);
+/* No event follows. *slot becomes NULL. */
+void qp_dial_cancel(struct qp_dial **slot);
 
 struct qp_tls_counters qp_dialer_tls_counters(const struct qp_dialer *dialer);
 

@@ -18,8 +18,8 @@ static bool line_matches(const char *line, const struct qp_address *address, uns
     bool v6 = address->u.any.sa_family == AF_INET6;
     unsigned wanted = ntohs(v6 ? address->u.v6.sin6_port : address->u.v4.sin_port);
 
-    if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu", local, &port, &state,
-               inode) != 4)
+    if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %lu", local, &port,
+               &state, inode) != 4)
         return false;
     if (port != wanted || state != STATE_LISTEN || *inode == 0)
         return false;

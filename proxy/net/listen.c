@@ -118,7 +118,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-struct qp_listener *qp_listener_new(struct qp_loop *loop, int fd, const struct qp_listener_events *events, void *owner)
+struct qp_listener *qp_listener_new(struct qp_loop *loop, int fd, const struct qp_listener_events *events,
+                                    void *owner)
 {
     struct qp_listener *listener = qp_alloc(sizeof(*listener));
 

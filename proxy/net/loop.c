@@ -195,7 +195,8 @@ static void on_signal(uv_signal_t *uv, int signum)
     watch->handler(watch->context, signum);
 }
 
-void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum), void *context)
+void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum),
+                       void *context)
 {
     qp_require(loop->signal_count < QP_LOOP_SIGNALS);
     struct qp_signal_watch *watch = &loop->signals[loop->signal_count++];

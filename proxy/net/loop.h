@@ -25,8 +25,8 @@ void qp_loop_run(struct qp_loop *loop);
 /* Loop thread only (other threads post a mail). */
 void qp_loop_stop(struct qp_loop *loop);
 /* Requires that all objects on it are closed; runs their close callbacks to the end. In debug builds a handle that is left open is
- * named and fails. *loop becomes NULL. */
-void qp_loop_free(struct qp_loop **loop);
+ * named and fails. *slot becomes NULL. */
+void qp_loop_free(struct qp_loop **slot);
 
 /* Monotonic milliseconds as of the start of this turn. */
 uint64_t qp_loop_now_ms(const struct qp_loop *loop);
@@ -44,6 +44,7 @@ void qp_loop_on_idle(struct qp_loop *loop, void (*hook)(void *context), void *co
 void qp_loop_check(const struct qp_loop *loop);
 
 /* Signals for the control thread's loop: each delivery calls the handler with the signal's number. */
-void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum), void *context);
+void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *context, int signum),
+                       void *context);
 
 #endif

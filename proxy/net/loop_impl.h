@@ -10,9 +10,9 @@
 #include <uv.h>
 
 enum {
-    QP_LOOP_JOB_ROUNDS = 8,     /* rounds of jobs that beget jobs before the loop polls again */
-    QP_LOOP_SPARE_BLOCKS = 64,  /* output blocks kept for reuse: 1 MiB a loop */
-    QP_LOOP_SIGNALS = 8,        /* different signals that one loop may watch */
+    QP_LOOP_JOB_ROUNDS = 8,           /* rounds of jobs that beget jobs before the loop polls again */
+    QP_LOOP_SPARE_BLOCKS = 64,        /* output blocks kept for reuse: 1 MiB a loop */
+    QP_LOOP_SIGNALS = 8,              /* different signals that one loop may watch */
     QP_BLOCK_BYTES = 16 * 1024 + 512, /* a full TLS record with its header and tag */
     QP_CIPHER_BYTES = 4 * QP_BLOCK_BYTES,
     QP_WHEEL_SLOTS = 1024, /* a power of two */
@@ -31,8 +31,8 @@ struct qp_block {
 
 struct qp_wheel {
     uv_timer_t alarm;
-    uint64_t tick;       /* the last slot time, in slots, that was looked at */
-    uint64_t alarm_tick; /* when the alarm rings; 0: not set */
+    uint64_t tick;                        /* the last slot time, in slots, that was looked at */
+    uint64_t alarm_tick;                  /* when the alarm rings; 0: not set */
     uint64_t filled[QP_WHEEL_SLOTS / 64]; /* a bit for each slot that may hold timers */
     struct qp_list slots[QP_WHEEL_SLOTS];
 };
@@ -67,7 +67,10 @@ struct qp_loop {
     char cipher_bytes[QP_CIPHER_BYTES];     /* records of one stream on their way to its socket */
 };
 
-static inline struct qp_loop *qp_loop_of(const uv_handle_t *handle) { return handle->loop->data; }
+static inline struct qp_loop *qp_loop_of(const uv_handle_t *handle)
+{
+    return handle->loop->data;
+}
 
 /* One round over the streams that wait for attention. At the top of the loop only. */
 void qp_loop_settle(struct qp_loop *loop);

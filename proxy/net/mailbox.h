@@ -19,7 +19,7 @@ struct qp_mail {
 struct qp_mailbox *qp_mailbox_new(struct qp_loop *loop, void *receiver);
 /* Any thread. The mailbox must not be closed yet: senders are stopped first. */
 void qp_mailbox_post(struct qp_mailbox *mailbox, struct qp_mail *mail);
-/* Loop thread. Delivers what is left, then closes. *mailbox becomes NULL. */
-void qp_mailbox_close(struct qp_mailbox **mailbox);
+/* Loop thread. Delivers what is left, then closes. *slot becomes NULL. */
+void qp_mailbox_close(struct qp_mailbox **slot);
 
 #endif

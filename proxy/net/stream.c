@@ -34,7 +34,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
     (void)suggested;
     /* An empty buffer makes libuv leave the bytes where they are and say UV_ENOBUFS. */
-    *buf = wants_bytes(stream) ? uv_buf_init(loop->read_bytes, sizeof(loop->read_bytes)) : uv_buf_init(NULL, 0);
+    *buf =
+        wants_bytes(stream) ? uv_buf_init(loop->read_bytes, sizeof(loop->read_bytes)) : uv_buf_init(NULL, 0);
 }
 
 /* End of the socket's input, or its death. */

@@ -9,7 +9,8 @@
  * then writes them in one call; large pieces go straight from the caller's memory; only what the socket does not take is copied.
  * Between high and low mark a stream is "full": the owner stops what feeds it and gets `drained` when it may go on.
  * Input: bytes are lent to `data` from memory of the loop (read buffers exist only while data is there), so an idle stream holds
- * no buffer. Reading pauses and resumes by qp_stream_pause()/resume(); after a pause at most what was already read is still delivered.
+ * no buffer. Reading pauses and resumes by qp_stream_pause()/resume(), which cost no system call unless bytes really come during
+ * the pause. No `data` comes while paused; `end` and `failed` may.
  */
 #ifndef QP_NET_STREAM_H
 #define QP_NET_STREAM_H
@@ -38,7 +39,8 @@ struct qp_stream_events {
     /* Was full and no longer is. */
     void (*drained)(void *owner);
     /* The stream is dead in both directions: reset, TLS alert or fault, TLS cut without close_notify, write failure. No event
-     * follows; the owner closes it. */
+     * follows; the owner closes it. When a write meets a TCP reset while the stream is being read, what had arrived is delivered
+     * first: an early answer to a request that the origin did not want to read whole. */
     void (*failed)(void *owner, enum qp_result why);
 };
 
@@ -63,11 +65,11 @@ size_t qp_stream_pending_bytes(const struct qp_stream *stream);
 bool qp_stream_is_full(const struct qp_stream *stream);
 
 /* Closes at once; unwritten output is lost. hard: with a TCP reset, so that the other side cannot mistake a cut for an
- * end. *stream becomes NULL; NULL inside is fine. */
-void qp_stream_close(struct qp_stream **stream, bool hard);
+ * end. *slot becomes NULL; NULL inside is fine. */
+void qp_stream_close(struct qp_stream **slot, bool hard);
 /* Takes the stream: writes out what is pending, ends our direction (close_notify, FIN), discards input until the other side ends or
  * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). */
-void qp_stream_linger(struct qp_stream **stream, uint64_t limit_ms);
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

@@ -30,13 +30,13 @@ struct qp_stream {
     uint32_t in_flight_count;   /* blocks that libuv holds */
     enum qp_result fault : 8;   /* not QP_OK: dead */
     bool closing : 1;
-    bool paused : 1;    /* the owner wants no data */
-    bool reading : 1;   /* libuv reads */
-    bool ended : 1;     /* the other side's direction is over */
-    bool dirty : 1;     /* the joining block waits to be flushed */
-    bool full : 1;      /* over the high mark and not yet told otherwise */
-    bool reported : 1;  /* the owner knows of the fault */
-    bool discarding : 1; /* lingering: input is thrown away */
+    bool paused : 1;      /* the owner wants no data */
+    bool reading : 1;     /* libuv reads */
+    bool ended : 1;       /* the other side's direction is over */
+    bool dirty : 1;       /* the joining block waits to be flushed */
+    bool full : 1;        /* over the high mark and not yet told otherwise */
+    bool reported : 1;    /* the owner knows of the fault */
+    bool discarding : 1;  /* lingering: input is thrown away */
     bool bytes_first : 1; /* a reset met while writing: what had arrived before it is still delivered */
 };
 

@@ -60,6 +60,7 @@ static int on_recv(void *context, unsigned char *to, size_t len)
     return (int)part;
 }
 
+/* mbedTLS gives the prototype. NOLINTNEXTLINE(readability-non-const-parameter) */
 static int on_verify(void *context, mbedtls_x509_crt *cert, int depth, uint32_t *flags)
 {
     struct qp_tls_session *session = context;

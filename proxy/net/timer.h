@@ -25,7 +25,10 @@ void qp_timer_init(struct qp_timer *timer, void (*fire)(struct qp_timer *timer))
 /* Fires once, after_ms from the loop's now; arming an armed timer moves it. fire may free the owner. */
 void qp_timer_arm(struct qp_loop *loop, struct qp_timer *timer, uint64_t after_ms);
 void qp_timer_disarm(struct qp_timer *timer);
-static inline bool qp_timer_is_armed(const struct qp_timer *timer) { return timer->due_ms != 0; }
+static inline bool qp_timer_is_armed(const struct qp_timer *timer)
+{
+    return timer->due_ms != 0;
+}
 /* Before the owner's memory goes away. */
 void qp_timer_deinit(struct qp_timer *timer);
 

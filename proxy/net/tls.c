@@ -90,8 +90,8 @@ enum qp_result qp_trust_load(const char *ca_file, struct qp_trust **out, char *e
         return QP_NET_TLS;
     }
     if (skipped > 0)
-        qp_log_warn("net", "%d certificates of the CA bundle '%s' were not understood and are not trusted", skipped,
-                    file);
+        qp_log_warn("net", "%d certificates of the CA bundle '%s' were not understood and are not trusted",
+                    skipped, file);
     *out = trust;
     return QP_OK;
 }
@@ -167,7 +167,8 @@ static int load_own_chain(struct qp_tls *tls, const char *cert_file, const char 
     int answer = mbedtls_x509_crt_parse_file(&tls->own_chain, cert_file);
 
     if (answer == 0)
-        answer = mbedtls_pk_parse_keyfile(&tls->own_key, key_file, NULL, mbedtls_ctr_drbg_random, &tls->random);
+        answer =
+            mbedtls_pk_parse_keyfile(&tls->own_key, key_file, NULL, mbedtls_ctr_drbg_random, &tls->random);
     if (answer == 0)
         answer = mbedtls_ssl_conf_own_cert(&tls->conf, &tls->own_chain, &tls->own_key);
     return answer;
@@ -182,8 +183,8 @@ enum qp_result qp_tls_server_new(struct qp_loop *loop, const char *cert_file, co
 
     if (answer != 0) {
         mbedtls_strerror(answer, words, sizeof(words));
-        snprintf(error, error_size, "cannot use the certificate '%s' with the key '%s': %s", cert_file, key_file,
-                 words);
+        snprintf(error, error_size, "cannot use the certificate '%s' with the key '%s': %s", cert_file,
+                 key_file, words);
         qp_tls_free(&tls);
         return QP_NET_TLS;
     }
@@ -315,7 +316,8 @@ static void explain_verification(uint32_t flags, char *out, size_t size)
         {MBEDTLS_X509_BADCERT_MISSING, "no certificate sent"},
         {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY,
          "certificate signed or keyed too weakly"},
-        {MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE | MBEDTLS_X509_BADCERT_NS_CERT_TYPE,
+        {MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE |
+             MBEDTLS_X509_BADCERT_NS_CERT_TYPE,
          "certificate is not for servers"},
     };
     size_t used = 0;

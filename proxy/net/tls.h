@@ -21,18 +21,20 @@ QP_MUST_USE enum qp_result qp_tls_init(void);
 
 /* ca_file: a PEM bundle; NULL: the system's (the first that exists of the usual places, SSL_CERT_FILE first). Blocking. On failure `error` holds one line
  * with file, reason and remedy. */
-QP_MUST_USE enum qp_result qp_trust_load(const char *ca_file, struct qp_trust **trust, char *error, size_t error_size);
+QP_MUST_USE enum qp_result qp_trust_load(const char *ca_file, struct qp_trust **trust, char *error,
+                                         size_t error_size);
 void qp_trust_free(struct qp_trust **trust);
 
 /* A verifying client for `host` (SNI and certificate name; an IP address is matched as such). ALPN offers http/1.1 only. Borrows trust, which must outlive it. */
 struct qp_tls *qp_tls_client_new(struct qp_loop *loop, const struct qp_trust *trust, struct qp_slice host);
 
 /* A server with certificate chain and key (PEM), issuing session tickets; for the tests' stand-in. */
-QP_MUST_USE enum qp_result qp_tls_server_new(struct qp_loop *loop, const char *cert_file, const char *key_file, struct qp_tls **tls,
-                                             char *error, size_t error_size);
+QP_MUST_USE enum qp_result qp_tls_server_new(struct qp_loop *loop, const char *cert_file,
+                                             const char *key_file, struct qp_tls **tls, char *error,
+                                             size_t error_size);
 
 /* Requires that no stream uses it any more. */
-void qp_tls_free(struct qp_tls **tls);
+void qp_tls_free(struct qp_tls **slot);
 
 struct qp_tls_counters {
     uint64_t full_handshakes;

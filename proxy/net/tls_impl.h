@@ -28,8 +28,9 @@ struct qp_tls {
     struct qp_tls_counters counters;
     unsigned stream_count; /* streams that use it */
     /* client */
-    char *host;                                  /* NULL: a server */
-    struct qp_tls_saved tickets[QP_TLS_TICKETS]; /* TLS 1.3, oldest first; each is used once (RFC 8446 appendix C.4) */
+    char *host; /* NULL: a server */
+    struct qp_tls_saved
+        tickets[QP_TLS_TICKETS]; /* TLS 1.3, oldest first; each is used once (RFC 8446 appendix C.4) */
     unsigned ticket_count;
     struct qp_tls_saved last12; /* TLS 1.2: used again and again */
     bool has_last12;

@@ -28,8 +28,8 @@ struct end {
     unsigned drained_count;
     unsigned failed_count;
     enum qp_result why;
-    bool keep;      /* store what comes in `got` */
-    bool inside;    /* a call on the stream is running: no event may come */
+    bool keep;   /* store what comes in `got` */
+    bool inside; /* a call on the stream is running: no event may come */
     enum { IN_NOTHING, IN_DATA, IN_END, IN_DRAINED, IN_FAILED } close_in;
     bool close_hard;
     void (*on_data)(struct end *end, struct qp_slice bytes);

@@ -122,7 +122,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_runs_once_however_often_it_is_scheduled, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_canceled_job_does_not_run, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_job_from_a_job_runs_before_the_loop_waits, make_loop, free_loop),
-        cmocka_unit_test_setup_teardown(a_job_that_schedules_itself_does_not_starve_the_loop, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(a_job_that_schedules_itself_does_not_starve_the_loop, make_loop,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(a_signal_is_delivered_on_the_loop, make_loop, free_loop),
         cmocka_unit_test(libuvs_errors_have_results),
     };

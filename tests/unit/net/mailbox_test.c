@@ -107,7 +107,8 @@ static void a_delivery_may_close_the_mailbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(mail_from_four_threads_comes_in_each_ones_order, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(mail_from_four_threads_comes_in_each_ones_order, make_loop,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(closing_delivers_what_is_left, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_delivery_may_close_the_mailbox, make_loop, free_loop),
     };

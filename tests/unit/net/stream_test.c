@@ -26,9 +26,12 @@ int __wrap_uv_try_write(uv_stream_t *stream, const uv_buf_t bufs[], unsigned cou
     return __real_uv_try_write(stream, bufs, count);
 }
 
-int __real_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count, uv_write_cb cb);
-int __wrap_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count, uv_write_cb cb);
-int __wrap_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count, uv_write_cb cb)
+int __real_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count,
+                    uv_write_cb cb);
+int __wrap_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count,
+                    uv_write_cb cb);
+int __wrap_uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t bufs[], unsigned count,
+                    uv_write_cb cb)
 {
     return write_error != 0 ? write_error : __real_uv_write(request, stream, bufs, count, cb);
 }
@@ -150,8 +153,8 @@ static void pour_on(struct pour *pour)
             len = BIG_BYTES - pour->sent;
         for (size_t i = 0; i < len; i++)
             piece_bytes[i] = byte_at(pour->sent + i);
-        struct qp_slice pieces[3] = {
-            qp_slice(piece_bytes, len / 3), QP_SLICE(""), qp_slice(piece_bytes + len / 3, len - len / 3)};
+        struct qp_slice pieces[3] = {qp_slice(piece_bytes, len / 3), QP_SLICE(""),
+                                     qp_slice(piece_bytes + len / 3, len - len / 3)};
         qp_stream_write(pour->end->stream, pieces, 3);
         pour->sent += len;
         if (qp_stream_pending_bytes(pour->end->stream) > pour->most_pending)
@@ -459,18 +462,21 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_are_echoed, set_up, free_loop),
         cmocka_unit_test_setup_teardown(small_pieces_go_out_in_one_call, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_large_piece_takes_what_was_joined_with_it, set_up, free_loop),
-        cmocka_unit_test_setup_teardown(a_slow_reader_gets_all_and_pending_output_is_bounded, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(a_slow_reader_gets_all_and_pending_output_is_bounded, set_up,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(after_a_pause_nothing_is_lost_and_nothing_comes, set_up, free_loop),
         cmocka_unit_test_setup_teardown(the_other_sides_end_leaves_our_direction_open, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_stream_may_be_closed_in_data_end_and_failed, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_stream_may_be_closed_in_drained, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_hard_close_is_a_reset_and_a_soft_one_an_end, set_up, free_loop),
-        cmocka_unit_test_setup_teardown(lingering_delivers_the_last_bytes_to_one_who_still_sends, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(lingering_delivers_the_last_bytes_to_one_who_still_sends, set_up,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(lingering_ends_at_its_limit, set_up, free_loop),
         cmocka_unit_test_setup_teardown(lingering_streams_end_with_the_loop, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_failed_write_is_reported_later_and_once, set_up, free_loop),
         cmocka_unit_test_setup_teardown(without_memory_for_output_the_stream_fails, set_up, free_loop),
-        cmocka_unit_test_setup_teardown(what_arrived_before_a_reset_met_in_writing_is_delivered, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(what_arrived_before_a_reset_met_in_writing_is_delivered, set_up,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(a_new_owner_gets_the_events, set_up, free_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,8 +44,8 @@ static int set_up(void **state)
     only_12 = *state != NULL;
     assert_int_equal(qp_trust_load(QP_TEST_CERTS "/ca.pem", &trust, error, sizeof(error)), QP_OK);
     client_tls = qp_tls_client_new(test_loop, trust, QP_SLICE("localhost"));
-    assert_int_equal(qp_tls_server_new(test_loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key",
-                                       &server_tls, error, sizeof(error)),
+    assert_int_equal(qp_tls_server_new(test_loop, QP_TEST_CERTS "/localhost.pem",
+                                       QP_TEST_CERTS "/localhost.key", &server_tls, error, sizeof(error)),
                      QP_OK);
     if (only_12)
         qp_tls_limit_to_12(server_tls);
@@ -142,7 +142,8 @@ static void pour_on(struct pour *pour)
             len = BIG_BYTES - pour->sent;
         for (size_t i = 0; i < len; i++)
             piece_bytes[i] = byte_at(pour->sent + i);
-        struct qp_slice pieces[2] = {qp_slice(piece_bytes, len / 3), qp_slice(piece_bytes + len / 3, len - len / 3)};
+        struct qp_slice pieces[2] = {qp_slice(piece_bytes, len / 3),
+                                     qp_slice(piece_bytes + len / 3, len - len / 3)};
         qp_stream_write(pour->end->stream, pieces, 2);
         pour->sent += len;
         if (qp_stream_pending_bytes(pour->end->stream) > pour->most_pending)
@@ -192,7 +193,8 @@ static void slow_readers_on_both_sides_get_all_and_pending_output_is_bounded(voi
     for (unsigned i = 0; i < 2; i++) {
         struct end client = {.on_data = slow_check};
         struct end server = {.on_data = slow_check};
-        struct transfer transfer = {.there = {.end = &client, .seed = 1}, .back = {.end = &server, .seed = 2}};
+        struct transfer transfer = {.there = {.end = &client, .seed = 1},
+                                    .back = {.end = &server, .seed = 2}};
         struct qp_timer nudge;
         try_write_limit = i == 1 ? 7777 : 0;
         open_tls(i == 0 ? AF_INET : AF_UNIX, &client, &server);
@@ -421,8 +423,11 @@ static void without_memory_for_output_a_tls_stream_fails(void **state)
     close_end(&server);
 }
 
-#define BOTH_VERSIONS(test)                                                                                    \
-    {#test " (1.3)", test, set_up, tear_down, NULL}, {#test " (1.2)", test, set_up, tear_down, &only_12}
+#define BOTH_VERSIONS(test)                               \
+    {#test " (1.3)", test, set_up, tear_down, NULL},      \
+    {                                                     \
+#test " (1.2)", test, set_up, tear_down, &only_12 \
+    }
 
 int main(void)
 {

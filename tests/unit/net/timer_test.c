@@ -193,10 +193,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_timer_fires_at_its_time_or_up_to_16_ms_later, reset, free_loop),
         cmocka_unit_test_setup_teardown(timers_fire_in_the_order_of_their_slots, reset, free_loop),
         cmocka_unit_test_setup_teardown(arming_again_moves_a_timer_in_both_directions, reset, free_loop),
-        cmocka_unit_test_setup_teardown(a_disarmed_timer_does_not_fire_and_can_be_armed_again, reset, free_loop),
+        cmocka_unit_test_setup_teardown(a_disarmed_timer_does_not_fire_and_can_be_armed_again, reset,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(a_time_beyond_the_wheel_is_kept, reset, free_loop),
         cmocka_unit_test_setup_teardown(fire_may_free_its_owner_and_others_that_are_due, reset, free_loop),
-        cmocka_unit_test_setup_teardown(fire_may_arm_its_own_timer_without_starving_the_loop, reset, free_loop),
+        cmocka_unit_test_setup_teardown(fire_may_arm_its_own_timer_without_starving_the_loop, reset,
+                                        free_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

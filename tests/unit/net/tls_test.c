@@ -52,7 +52,8 @@ static void faults_are_explained_in_words(void **state)
         const char *words;
     } cases[] = {
         {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, MBEDTLS_X509_BADCERT_EXPIRED, "certificate expired"},
-        {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, MBEDTLS_X509_BADCERT_CN_MISMATCH, "certificate is for another name"},
+        {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, MBEDTLS_X509_BADCERT_CN_MISMATCH,
+         "certificate is for another name"},
         {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_NOT_TRUSTED,
          "certificate expired, issuer not trusted"},
         {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, 0x80000000, "certificate not accepted (flags 0x80000000)"},
@@ -117,9 +118,9 @@ static void a_bundle_with_one_good_certificate_is_trusted_with_a_warning(void **
 
     (void)state;
     assert_non_null(ca);
-    pem[fread(pem, 1, sizeof(pem) - 200, ca)] = 0;
+    size_t len = fread(pem, 1, sizeof(pem) - 200, ca);
     fclose(ca);
-    strcat(pem, "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n");
+    snprintf(pem + len, sizeof(pem) - len, "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n");
     close(mkstemp(path));
     write_file(path, pem);
     assert_int_equal(qp_trust_load(path, &trust, error, sizeof(error)), QP_OK);
@@ -149,11 +150,12 @@ static void a_server_needs_its_certificate_and_key(void **state)
 
     (void)state;
     assert_int_not_equal(
-        qp_tls_server_new(loop, "/nowhere.pem", QP_TEST_CERTS "/localhost.key", &tls, error, sizeof(error)), QP_OK);
+        qp_tls_server_new(loop, "/nowhere.pem", QP_TEST_CERTS "/localhost.key", &tls, error, sizeof(error)),
+        QP_OK);
     assert_non_null(strstr(error, "/nowhere.pem"));
     assert_null(tls);
-    assert_int_equal(qp_tls_server_new(loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key", &tls,
-                                       error, sizeof(error)),
+    assert_int_equal(qp_tls_server_new(loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key",
+                                       &tls, error, sizeof(error)),
                      QP_OK);
     qp_tls_free(&tls);
     qp_loop_free(&loop);
