@@ -51,6 +51,10 @@ bool qp_exchange_has_response(const struct qp_exchange *exchange);
 /* True once bytes of the request were handed to the stream. */
 bool qp_exchange_has_sent(const struct qp_exchange *exchange);
 
+/* One look at the socket: false if an end, a reset or bytes lie there that the loop has not come to yet. For a request that
+ * could not be sent again: on a reused stream, right before its head. */
+bool qp_exchange_is_quiet(const struct qp_exchange *exchange);
+
 /* *exchange becomes NULL; NULL inside is fine. */
 void qp_exchange_release(struct qp_exchange **exchange);
 
