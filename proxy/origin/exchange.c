@@ -11,6 +11,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "http/write.h"
+#include <errno.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -127,17 +129,17 @@ static void take_home(struct qp_exchange *exchange)
     qp_pool_take_back(exchange, lives, polite);
 }
 
-void qp_exchange_release(struct qp_exchange **slot)
+void qp_exchange_release(struct qp_exchange **exchange)
 {
-    struct qp_exchange *exchange = *slot;
+    struct qp_exchange *released = *exchange;
 
-    *slot = NULL;
-    if (!exchange)
+    *exchange = NULL;
+    if (!released)
         return;
-    qp_require(!exchange->is_idle && !exchange->is_released);
-    exchange->is_released = true;
-    if (!exchange->in_event)
-        take_home(exchange);
+    qp_require(!released->is_idle && !released->is_released);
+    released->is_released = true;
+    if (!released->in_event)
+        take_home(released);
 }
 
 /* ---- the owner's events ---- */
@@ -432,4 +434,13 @@ bool qp_exchange_has_response(const struct qp_exchange *exchange)
 bool qp_exchange_has_sent(const struct qp_exchange *exchange)
 {
     return exchange->life.request != QP_HALF_NONE;
+}
+
+bool qp_exchange_is_quiet(const struct qp_exchange *exchange)
+{
+    char byte;
+
+    if (!exchange->stream)
+        return false;
+    return recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
