@@ -40,7 +40,8 @@ static const struct qp_stream_events stream_events = {
 /* Head and trailers, each perhaps copied once while it grows, and their fields in an array that doubled into place. */
 static size_t arena_cap(const struct qp_parse_limits *limits)
 {
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) + ARENA_BLOCK_BYTES;
+    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
+           ARENA_BLOCK_BYTES;
 }
 
 struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, struct qp_stream *stream,
@@ -249,7 +250,8 @@ static bool refuse(struct qp_exchange *exchange)
 }
 
 /* False when the exchange must not be touched any more. */
-static bool step(struct qp_exchange *exchange, enum qp_parse_event event, struct qp_slice piece, struct qp_slice rest)
+static bool step(struct qp_exchange *exchange, enum qp_parse_event event, struct qp_slice piece,
+                 struct qp_slice rest)
 {
     switch (event) {
     case QP_PARSE_HEAD:

@@ -83,7 +83,7 @@ static void unqueue(struct qp_pool_waiter *waiter)
 /* The first one whom this stream suits, or NULL. */
 static struct qp_pool_waiter *first_waiter(struct qp_pool *pool, bool is_fresh)
 {
-    QP_LIST_FOR_EACH(link, &pool->waiting) {
+    QP_LIST_FOR_EACH (link, &pool->waiting) {
         if (is_fresh || !waiter_at(link)->fresh)
             return waiter_at(link);
     }

@@ -17,7 +17,8 @@ enum {
  * in an array that doubled into place. */
 static size_t arena_cap(const struct qp_parse_limits *limits)
 {
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) + ARENA_EXTRA_BYTES;
+    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
+           ARENA_EXTRA_BYTES;
 }
 
 static struct qp_request *make(struct qp_server *server)
@@ -161,7 +162,8 @@ void qp_pace_restart(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes)
     *pace = (struct qp_pace){.moved_ms = now_ms, .bytes = bytes, .window_ms = now_ms, .window_bytes = bytes};
 }
 
-bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms, uint32_t rate_bytes)
+bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms,
+                     uint32_t rate_bytes)
 {
     const uint64_t window_ms = now_ms - pace->window_ms;
 

@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #define ASK "GET / HTTP/1.1\r\nHost: o\r\n\r\n"
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define OK  "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 static void complete(struct owner *owner, struct wire *origin)
 {
