@@ -436,11 +436,3 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange)
     return exchange->life.request != QP_HALF_NONE;
 }
 
-bool qp_exchange_is_quiet(const struct qp_exchange *exchange)
-{
-    char byte;
-
-    if (!exchange->stream)
-        return false;
-    return recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
