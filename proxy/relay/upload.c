@@ -22,8 +22,10 @@ void qp_upload_take(struct relayed *r, struct qp_slice piece)
 {
     qp_kept_append(&r->kept, piece, r->attempt.sent_bytes);
     /* A client that sends its body without waiting for the 100 gets no delay for having asked. */
-    if (r->attempt.waits_for_continue && !qp_upload_is_past_replay(r))
+    if (r->attempt.waits_for_continue && !qp_upload_is_past_replay(r)) {
         r->attempt.waits_for_continue = false;
+        qp_relayed_arm_deadline(r);
+    }
     if (!can_send(r))
         qp_request_pause(r->request);
 }
