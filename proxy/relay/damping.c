@@ -66,8 +66,11 @@ void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_
 void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation)
 {
     unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
-    damping->accepted[slot].path_hash = path_hash;
-    damping->accepted[slot].generation = generation;
+    bool is_late = damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation > generation;
+    if (!is_late) {
+        damping->accepted[slot].path_hash = path_hash;
+        damping->accepted[slot].generation = generation;
+    }
     unsigned at = find(damping, path_hash);
     if (at == QP_DAMPING_ENTRIES)
         return;
