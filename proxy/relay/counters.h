@@ -27,11 +27,11 @@ struct qp_relay_counters {
 };
 
 /* One writer, so a relaxed load and store do: no locked instruction on the hot path. */
-static inline void qp_count(_Atomic uint64_t *counter)
+static inline void qp_count_more(_Atomic uint64_t *counter, uint64_t by)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
                           memory_order_relaxed);
 }
-#define QP_COUNT(counters, name) qp_count(&(counters)->name)
+#define QP_COUNT(counters, name) qp_count_more(&(counters)->name, 1)
 
 #endif

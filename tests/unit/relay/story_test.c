@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -267,6 +266,26 @@ static void a_401_in_the_middle_of_an_upload(void **state)
     assert_end(&end, 200, true, 2);
 }
 
+/* A body that outgrows its budget while its replay is due must stay whole for that replay: this once ended the process. */
+static void a_body_that_cannot_be_kept_any_more_is_still_replayed(void **state)
+{
+    struct client_end end = {0};
+    world->relay->kept_budget.folder = "/nonexistent";
+    struct qp_request *client = post(200 * 1024, &end);
+    struct qp_exchange *exchange = next_exchange(client);
+    client_piece(client, 90 * 1024);
+    origin_answer(exchange, 401, 10);
+    client_piece(client, 60 * 1024);
+    exchange = next_exchange(client);
+    if (exchange->is_full)
+        origin_drain(exchange);
+    give_all(client);
+    while (!exchange->request_done)
+        origin_drain(exchange);
+    origin_answer(exchange, 200, 10);
+    assert_end(&end, 200, true, 2);
+}
+
 static void the_client_goes_on_when_a_held_401_is_passed_on(void **state)
 {
     struct client_end end = {0};
@@ -470,7 +489,7 @@ static void an_answer_that_breaks_off_is_cut(void **state)
 
 int main(void)
 {
-    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_INFO, .fd = open("/dev/null", O_WRONLY), .access_fd = -1});
+    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_ERROR, .fd = 2, .access_fd = -1});
     const struct CMUnitTest tests[] = {
         STORY(an_answer_is_passed_on),
         STORY(a_401_is_replayed_with_a_new_token_and_never_seen),
@@ -487,6 +506,7 @@ int main(void)
         STORY(a_post_is_not_sent_twice),
         STORY(there_is_no_fourth_attempt),
         STORY(a_401_in_the_middle_of_an_upload),
+        STORY(a_body_that_cannot_be_kept_any_more_is_still_replayed),
         STORY(the_client_goes_on_when_a_held_401_is_passed_on),
         STORY(a_100_comes_also_when_the_first_attempt_was_rejected_before_the_body),
         STORY(an_origin_without_100_does_not_hold_the_body_up),
