@@ -308,6 +308,7 @@ static void enter_send(struct relayed *r, const struct detail *d)
     QP_COUNT(&r->relay->counters, attempts);
     r->attempts++;
     r->attempt.generation = token.generation;
+    /* Also in a replay: a client that was not told to go on still waits. */
     bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
     r->attempt.waits_for_continue =
         message->body_kind != QP_BODY_NONE && (client_waits || qp_upload_is_past_replay(r));

@@ -9,6 +9,7 @@ import urllib.request
 
 from harness import Skip, test
 
+CUT = (18, 56)  # curl: "transferred a partial file", "failure in receiving"
 UPLOAD = bytes(range(256)) * 8192  # 2 MiB
 
 
@@ -24,10 +25,10 @@ def tool(name):
     return path
 
 
-def curl(env, *arguments, code=0):
+def curl(env, *arguments, code=(0,)):
     done = subprocess.run([tool("curl"), "-q", "-sS", "--noproxy", "*", "--max-time", "30"] + list(arguments), capture_output=True, timeout=60)
     env.seen(done.stdout)
-    assert done.returncode == code, (done.returncode, done.stderr)
+    assert done.returncode in code, (done.returncode, done.stderr)
     return done.stdout
 
 
@@ -68,8 +69,8 @@ def curl_sees_truncation_and_head_and_unix_sockets(env):
     proxy = env.proxy(standin, listen=["127.0.0.1:0", "unix:" + path])
     port = [address for address in proxy.addresses if not isinstance(address, str)][0][1]
     base = "http://127.0.0.1:%d/API/v3" % port
-    curl(env, base + "/_cut?after=1000&of=5000", code=18)
-    curl(env, base + "/_cut?after=1000&of=5000&chunked=1", code=18)
+    curl(env, base + "/_cut?after=1000&of=5000", code=CUT)
+    curl(env, base + "/_cut?after=1000&of=5000&chunked=1", code=CUT)
     assert curl(env, "-I", base + "/whoami").startswith(b"HTTP/1.1 200")
     assert json.loads(curl(env, "--unix-socket", path, "http://anything/API/v3/whoami"))["result"]
 

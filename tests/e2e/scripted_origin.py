@@ -363,7 +363,13 @@ class ScriptedOrigin:
         self.valid = self.valid | {token}
         return token
 
+    def used(self):
+        """The connections that carried API requests, in order."""
+        return list(dict.fromkeys(request.conn for request in self.requests))
+
     def close(self):
+        if self.closing.is_set():
+            return
         self.closing.set()
         self.note()
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
