@@ -43,7 +43,8 @@ static struct qp_damping_entry *place(struct qp_damping *damping, uint64_t path_
     return oldest;
 }
 
-void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, bool accepted_elsewhere, uint64_t now_ms)
+void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation,
+                         bool accepted_elsewhere, uint64_t now_ms)
 {
     unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
     if (damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation >= generation)
@@ -66,7 +67,8 @@ void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_
 void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation)
 {
     unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
-    bool is_late = damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation > generation;
+    bool is_late =
+        damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation > generation;
     if (!is_late) {
         damping->accepted[slot].path_hash = path_hash;
         damping->accepted[slot].generation = generation;

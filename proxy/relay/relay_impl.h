@@ -15,7 +15,7 @@ struct qp_relay {
     struct qp_kept_budget kept_budget;
     struct qp_pool **pools;       /* by account */
     struct qp_slice *authorities; /* by account: what Host says to the origin */
-    uint64_t *accepted; /* by account: the newest generation that the origin accepted here */
+    uint64_t *accepted;           /* by account: the newest generation that the origin accepted here */
     struct qp_list warm;          /* requests kept for reuse */
     unsigned warm_count;
     struct qp_buf head;    /* scratch for a head with a token: wiped after each use */

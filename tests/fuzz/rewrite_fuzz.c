@@ -12,7 +12,8 @@ static unsigned count_lines(struct qp_slice head, struct qp_slice name)
     unsigned count = 0;
     while (head.at) {
         struct qp_slice line = qp_slice_cut(&head, '\n');
-        count += line.len > name.len && line.at[name.len] == ':' && qp_slice_is_nocase(qp_slice(line.at, name.len), name);
+        count += line.len > name.len && line.at[name.len] == ':' &&
+                 qp_slice_is_nocase(qp_slice(line.at, name.len), name);
     }
     return count;
 }

@@ -114,7 +114,7 @@ static void pieces_of_exactly_a_block_leave_nothing_in_memory(void **state)
 static void the_total_of_all_bodies_counts_too(void **state)
 {
     budget.used_bytes = budget.memory_total_bytes; /* the others' */
-    assert_true(append(BLOCK - 1, 0)); /* less than a block is not worth a file */
+    assert_true(append(BLOCK - 1, 0));             /* less than a block is not worth a file */
     assert_int_equal(kept.fd, -1);
     assert_true(append(1, 0));
     assert_true(kept.fd >= 0);

@@ -19,7 +19,8 @@ static void collect(void *out, struct qp_slice bytes)
 }
 
 /* Feeds `in`, cut at the given places (each piece in memory of its own). */
-static uint64_t feed(const struct qp_links_rules *rules, struct qp_slice in, size_t first, size_t then, struct qp_buf *out)
+static uint64_t feed(const struct qp_links_rules *rules, struct qp_slice in, size_t first, size_t then,
+                     struct qp_buf *out)
 {
     struct qp_links links = {0};
     qp_buf_clear(out);
@@ -64,24 +65,37 @@ static void check_same(const char *in)
 
 static void the_two_links_are_led_back(void **state)
 {
-    check(&RULES, "{\"result\":{\"elements\":[],\"nextPage\":\"https://iad1.qualtrics.com/API/v3/surveys?offset=100\"}}",
-          "{\"result\":{\"elements\":[],\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/surveys?offset=100\"}}");
-    check(&RULES, "{\"result\":{\"percentComplete\":100,\"file\":\"https://iad1.qualtrics.com/API/v3/responseexports/ES_1/file\"}}",
-          "{\"result\":{\"percentComplete\":100,\"file\":\"http://127.0.0.1:8080/p/API/v3/responseexports/ES_1/file\"}}");
-    check(&RULES, " \r\n{ \"meta\" : {} , \"result\" :\t{ \"nextPage\" :\n \"https://x.y.qualtrics.com/API/v3/\" } }\n",
-          " \r\n{ \"meta\" : {} , \"result\" :\t{ \"nextPage\" :\n \"http://127.0.0.1:8080/p/API/v3/\" } }\n");
-    check(&RULES, "{\"result\":{\"a\":{\"b\":[{}]},\"nextPage\":\"https://az1.qualtrics.com/API/v3/a\",\"file\":\"https://eu.qualtrics.com/API/v3/b\"}}",
-          "{\"result\":{\"a\":{\"b\":[{}]},\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/a\",\"file\":\"http://127.0.0.1:8080/p/API/v3/b\"}}");
+    check(
+        &RULES,
+        "{\"result\":{\"elements\":[],\"nextPage\":\"https://iad1.qualtrics.com/API/v3/"
+        "surveys?offset=100\"}}",
+        "{\"result\":{\"elements\":[],\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/surveys?offset=100\"}}");
+    check(&RULES,
+          "{\"result\":{\"percentComplete\":100,\"file\":\"https://iad1.qualtrics.com/API/v3/responseexports/"
+          "ES_1/file\"}}",
+          "{\"result\":{\"percentComplete\":100,\"file\":\"http://127.0.0.1:8080/p/API/v3/responseexports/"
+          "ES_1/file\"}}");
+    check(
+        &RULES,
+        " \r\n{ \"meta\" : {} , \"result\" :\t{ \"nextPage\" :\n \"https://x.y.qualtrics.com/API/v3/\" } }\n",
+        " \r\n{ \"meta\" : {} , \"result\" :\t{ \"nextPage\" :\n \"http://127.0.0.1:8080/p/API/v3/\" } }\n");
+    check(&RULES,
+          "{\"result\":{\"a\":{\"b\":[{}]},\"nextPage\":\"https://az1.qualtrics.com/API/v3/"
+          "a\",\"file\":\"https://eu.qualtrics.com/API/v3/b\"}}",
+          "{\"result\":{\"a\":{\"b\":[{}]},\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/"
+          "a\",\"file\":\"http://127.0.0.1:8080/p/API/v3/b\"}}");
 }
 
 /* From qualtrics.md 4.3.2: another host than was called, and a query that must stay byte for byte. */
 static void what_follows_stays_byte_for_byte(void **state)
 {
-    check(&RULES,
-          "{\"result\":{\"nextPage\":\"https://az1.qualtrics.com/API/v3/distributions/EMD_1/links?surveyId=SV_1&"
-          "proxyInfo=%7B%22proxyDepth%22%3A1%7D&skipToken=MLRP_\\u0041\\\"\\\\%2f//\"}}",
-          "{\"result\":{\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/distributions/EMD_1/links?surveyId=SV_1&"
-          "proxyInfo=%7B%22proxyDepth%22%3A1%7D&skipToken=MLRP_\\u0041\\\"\\\\%2f//\"}}");
+    check(
+        &RULES,
+        "{\"result\":{\"nextPage\":\"https://az1.qualtrics.com/API/v3/distributions/EMD_1/"
+        "links?surveyId=SV_1&"
+        "proxyInfo=%7B%22proxyDepth%22%3A1%7D&skipToken=MLRP_\\u0041\\\"\\\\%2f//\"}}",
+        "{\"result\":{\"nextPage\":\"http://127.0.0.1:8080/p/API/v3/distributions/EMD_1/links?surveyId=SV_1&"
+        "proxyInfo=%7B%22proxyDepth%22%3A1%7D&skipToken=MLRP_\\u0041\\\"\\\\%2f//\"}}");
     check(&RULES, "{\"result\":{\"nextPage\":\"https:\\/\\/az1.qualtrics.com\\/API\\/v3\\/a\\/b\"}}",
           "{\"result\":{\"nextPage\":\"http://127.0.0.1:8080/p\\/API\\/v3\\/a\\/b\"}}");
 }
@@ -90,16 +104,29 @@ static void link(const struct qp_links_rules *rules, const char *authority, bool
 {
     char in[256], wanted[256];
     snprintf(in, sizeof in, "{\"result\":{\"nextPage\":\"https://%s/API/v3/x\"}}", authority);
-    snprintf(wanted, sizeof wanted, "{\"result\":{\"nextPage\":\"%.*s/API/v3/x\"}}", QP_SLICE_FMT(rules->base));
+    snprintf(wanted, sizeof wanted, "{\"result\":{\"nextPage\":\"%.*s/API/v3/x\"}}",
+             QP_SLICE_FMT(rules->base));
     check(rules, in, ours ? wanted : in);
 }
 
 static void only_hosts_of_ours_are_led_back(void **state)
 {
-    static const char *const ours[] = {"iad1.qualtrics.com", "IAD1.Qualtrics.COM", "brand.az1.qualtrics.com", "www.qualtrics.com", "iad1.qualtrics.com:443"};
-    static const char *const others[] = {
-        "qualtrics.com", ".qualtrics.com", "evilqualtrics.com", "iad1.qualtrics.com.evil.example", "iad1.qualtrics.com:8443", "iad1.qualtrics.com:", "iad1.qualtrics.com:443x",
-        "iad1.qualtrics.com:99999999999999999999", "user@iad1.qualtrics.com", "iad1.qualtrics.com@evil.example", "", "[::1]", "127.0.0.1:8080", "iad1.qualtrics.com\\u002f"};
+    static const char *const ours[] = {"iad1.qualtrics.com", "IAD1.Qualtrics.COM", "brand.az1.qualtrics.com",
+                                       "www.qualtrics.com", "iad1.qualtrics.com:443"};
+    static const char *const others[] = {"qualtrics.com",
+                                         ".qualtrics.com",
+                                         "evilqualtrics.com",
+                                         "iad1.qualtrics.com.evil.example",
+                                         "iad1.qualtrics.com:8443",
+                                         "iad1.qualtrics.com:",
+                                         "iad1.qualtrics.com:443x",
+                                         "iad1.qualtrics.com:99999999999999999999",
+                                         "user@iad1.qualtrics.com",
+                                         "iad1.qualtrics.com@evil.example",
+                                         "",
+                                         "[::1]",
+                                         "127.0.0.1:8080",
+                                         "iad1.qualtrics.com\\u002f"};
     for (unsigned i = 0; i < sizeof ours / sizeof ours[0]; i++)
         link(&RULES, ours[i], true);
     for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -135,7 +162,8 @@ static void other_links_stay(void **state)
     check_same("{\"result\":{\"nextPage\":\"https://iad1.qualtrics.com/API/v2/x\"}}");
     check_same("{\"result\":{\"nextPage\":\"https://iad1.qualtrics.com/jfe/form/API/v3/\"}}");
     check_same("{\"result\":{\"nextPage\":\" https://iad1.qualtrics.com/API/v3/x\"}}");
-    check_same("{\"result\":{\"link\":\"https://iad1.qualtrics.com/API/v3/x\",\"nextpage\":\"https://iad1.qualtrics.com/API/v3/x\"}}");
+    check_same("{\"result\":{\"link\":\"https://iad1.qualtrics.com/API/v3/x\",\"nextpage\":\"https://"
+               "iad1.qualtrics.com/API/v3/x\"}}");
 }
 
 static void only_members_of_the_top_level_result_are_looked_at(void **state)

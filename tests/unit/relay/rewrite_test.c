@@ -46,7 +46,7 @@ static void check(const struct qp_rewrite *opts, const char *head, const char *w
 
 static const struct qp_rewrite PLAIN = {0};
 
-#define VIA "Via: 1.1 qproxy\r\n"
+#define VIA   "Via: 1.1 qproxy\r\n"
 #define TOKEN "Authorization: Bearer T0K-en\r\n\r\n"
 
 static void a_plain_request_byte_for_byte(void **state)
@@ -58,24 +58,30 @@ static void a_plain_request_byte_for_byte(void **state)
 static void fields_keep_their_order_case_and_number(void **state)
 {
     check(&PLAIN,
-          "GET / HTTP/1.1\r\nx-B: 2\r\nX-a:  1 \t\r\nHOST: a\r\nX-A: 3\r\nx-Empty:\r\nCookie: c\r\nVia: 1.0 other\r\n\r\n",
-          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nx-B: 2\r\nX-a: 1\r\nX-A: 3\r\nx-Empty: \r\nCookie: c\r\n"
+          "GET / HTTP/1.1\r\nx-B: 2\r\nX-a:  1 \t\r\nHOST: a\r\nX-A: 3\r\nx-Empty:\r\nCookie: c\r\nVia: 1.0 "
+          "other\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nx-B: 2\r\nX-a: 1\r\nX-A: 3\r\nx-Empty: \r\nCookie: "
+          "c\r\n"
           "Via: 1.0 other\r\n" VIA TOKEN);
 }
 
 static void no_credential_of_the_clients_goes_on(void **state)
 {
     check(&PLAIN,
-          "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer theirs\r\nAUTHORIZATION: Basic eA==\r\naUthOrization: x\r\n"
-          "X-API-TOKEN: theirs\r\nx-api-token: again\r\nProxy-Authorization: Basic eA==\r\nX-Api-Token2: stays\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer theirs\r\nAUTHORIZATION: Basic "
+          "eA==\r\naUthOrization: x\r\n"
+          "X-API-TOKEN: theirs\r\nx-api-token: again\r\nProxy-Authorization: Basic eA==\r\nX-Api-Token2: "
+          "stays\r\n\r\n",
           "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nX-Api-Token2: stays\r\n" VIA TOKEN);
 }
 
 static void what_connection_names_stays_behind_but_nothing_of_ours(void **state)
 {
     check(&PLAIN,
-          "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-one, ,Authorization\r\nX-One: 1\r\nX-Two: 2\r\nConnection:HOST,X-TWO,Content-Length, Via\r\n"
-          "Keep-Alive: 5\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nTrailer: X\r\nX-Three: 3\r\nContent-Length: 2\r\n\r\n",
+          "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-one, ,Authorization\r\nX-One: 1\r\nX-Two: "
+          "2\r\nConnection:HOST,X-TWO,Content-Length, Via\r\n"
+          "Keep-Alive: 5\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nTrailer: X\r\nX-Three: "
+          "3\r\nContent-Length: 2\r\n\r\n",
           "POST / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nX-Three: 3\r\n" VIA "Content-Length: 2\r\n" TOKEN);
 }
 
@@ -95,7 +101,8 @@ static void a_post_without_a_body_says_so(void **state)
     char in[64], out[160];
     for (unsigned i = 0; i < 3; i++) {
         snprintf(in, sizeof in, "%s / HTTP/1.1\r\nHost: a\r\n\r\n", with[i]);
-        snprintf(out, sizeof out, "%s / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\n" VIA "Content-Length: 0\r\n" TOKEN, with[i]);
+        snprintf(out, sizeof out,
+                 "%s / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\n" VIA "Content-Length: 0\r\n" TOKEN, with[i]);
         check(&PLAIN, in, out);
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -119,7 +126,8 @@ static void expect_is_ours_to_say(void **state)
     const char *head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
     check(&PLAIN, head, "POST / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\n" VIA "Content-Length: 1\r\n" TOKEN);
     check(&expects, head,
-          "POST / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nExpect: 100-continue\r\n" VIA "Content-Length: 1\r\n" TOKEN);
+          "POST / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nExpect: 100-continue\r\n" VIA
+          "Content-Length: 1\r\n" TOKEN);
 }
 
 static void an_answer_to_be_read_is_asked_for_uncoded(void **state)
@@ -129,7 +137,8 @@ static void an_answer_to_be_read_is_asked_for_uncoded(void **state)
     check(&plain_answer, head,
           "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nAccept-Encoding: identity\r\n" VIA TOKEN);
     check(&PLAIN, head,
-          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nAccept-Encoding: gzip\r\nAccept-encoding: br\r\n" VIA TOKEN);
+          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nAccept-Encoding: gzip\r\nAccept-encoding: br\r\n" VIA
+              TOKEN);
 }
 
 static void an_api_token_has_its_own_field(void **state)
