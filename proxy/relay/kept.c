@@ -9,6 +9,7 @@
 enum {
     BLOCK_BYTES = 64 * 1024,
     SEALED_BYTES = BLOCK_BYTES + QP_SEAL_TAG_BYTES,
+    LARGE_BYTES = 4 * BLOCK_BYTES,
     WARM_BYTES = 64 * 1024 /* of memory that stays with the struct between requests */
 };
 
@@ -92,7 +93,7 @@ static bool open_file(struct qp_kept *kept)
 static void shrink(struct qp_buf *memory)
 {
     struct qp_buf tail = {0};
-    if (memory->capacity <= 4 * BLOCK_BYTES)
+    if (memory->capacity <= LARGE_BYTES)
         return;
     qp_buf_append(&tail, qp_buf_slice(memory));
     qp_buf_deinit(memory);

@@ -107,6 +107,8 @@ static void give_held_value(struct qp_links *links, qp_links_sink sink, void *co
 static enum key classify_key(const struct qp_links *links)
 {
     struct qp_slice name = qp_buf_slice(&links->held);
+    if (!name.at) /* never: it has its quotes at least */
+        return KEY_OTHER;
     if (links->depth == 1)
         return qp_slice_is(name, KEY_TEXT_RESULT) ? KEY_RESULT : KEY_OTHER;
     return links->in_result && (qp_slice_is(name, KEY_TEXT_NEXT_PAGE) || qp_slice_is(name, KEY_TEXT_FILE))

@@ -26,7 +26,7 @@ struct qp_relay {
 };
 
 /* The handler's parts (request.c). */
-void qp_relay_on_head(void *relay, struct qp_request *request);
+void qp_relay_on_head(void *context, struct qp_request *request);
 void qp_relay_on_body(struct qp_request *request, struct qp_slice piece);
 void qp_relay_on_end(struct qp_request *request);
 void qp_relay_on_drained(struct qp_request *request);
