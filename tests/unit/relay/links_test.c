@@ -100,6 +100,9 @@ static void what_follows_stays_byte_for_byte(void **state)
           "{\"result\":{\"nextPage\":\"http://127.0.0.1:8080/p\\/API\\/v3\\/a\\/b\"}}");
 }
 
+static const struct qp_links_rules V6_DEFAULT_PORT = {
+    .origin_host = {"::1", 3}, .origin_port = 443, .base = {"http://127.0.0.1:8080", 21}};
+
 static void link(const struct qp_links_rules *rules, const char *authority, bool ours)
 {
     char in[256], wanted[256];
@@ -146,6 +149,9 @@ static void the_accounts_own_origin_is_ours_at_its_port(void **state)
     link(&V6_ORIGIN, "[::1:9443", false);
     link(&V6_ORIGIN, "[::1]x:9443", false);
     link(&V6_ORIGIN, "[::1]9443", false);
+    link(&V6_DEFAULT_PORT, "[::1]", true);
+    link(&V6_DEFAULT_PORT, "[::1", false);
+    link(&V6_DEFAULT_PORT, "[::1]x", false);
     link(&V6_ORIGIN, "[", false);
     link(&V6_ORIGIN, "]", false);
 }

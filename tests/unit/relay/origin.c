@@ -229,7 +229,8 @@ static void make_links(struct qp_exchange *exchange, size_t bytes)
         qp_buf_append_str(out[i], "{\"result\":{\"elements\":[\"");
         for (size_t at = 0; at < bytes; at++)
             qp_buf_append_char(out[i], (char)('a' + at % 26));
-        qp_buf_append_fmt(out[i], "\"],\"nextPage\":\"%s/API/v3/surveys?offset=100\"}}", hosts[i]);
+        qp_buf_append_fmt(out[i], "\"],\"nextPage\":\"%s/API/v3/a?offset=100\",\"file\":\"%s/API/v3/b\"}}",
+                          hosts[i], hosts[i]);
     }
 }
 
