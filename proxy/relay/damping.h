@@ -22,8 +22,9 @@ enum { QP_DAMPING_ENTRIES = 1024 };
 enum { QP_DAMPING_WORKED_LATELY_MS = 5000 };
 
 struct qp_damping_entry {
-    uint64_t path_hash;  /* of account and path without the query; 0: free */
-    uint64_t generation; /* the newest token that was rejected; one token counts once, however many requests carried it */
+    uint64_t path_hash; /* of account and path without the query; 0: free */
+    uint64_t
+        generation; /* the newest token that was rejected; one token counts once, however many requests carried it */
     uint64_t until_ms;
     uint32_t hold_ms; /* 0: only noted */
 };
@@ -45,7 +46,8 @@ uint64_t qp_damping_hash(unsigned account, struct qp_slice target);
 /* True while 401s of that path pass on without a mint. */
 bool qp_damping_holds(const struct qp_damping *damping, uint64_t path_hash, uint64_t now_ms);
 /* A token that was asked for because of a 401 was rejected too. accepted_elsewhere: some path has accepted it. */
-void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, bool accepted_elsewhere, uint64_t now_ms);
+void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation,
+                         bool accepted_elsewhere, uint64_t now_ms);
 /* The origin accepted a request on the path. */
 void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, uint64_t now_ms);
 

@@ -292,7 +292,7 @@ static bool advance(struct qp_session *session)
     const bool is_last = !life->keep || session->server->is_draining;
 
     if (life->answer == QP_ANSWER_CUT)
-        qp_session_close(session, QP_SESSION_CUT);
+        qp_session_cancel(session); /* where the handler did not ask for the cut, it is told */
     else if (life->answer == QP_ANSWER_DONE && is_last)
         qp_session_close(session, QP_SESSION_STAGED);
     else if (life->answer == QP_ANSWER_DONE && life->input == QP_INPUT_DONE)

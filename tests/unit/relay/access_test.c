@@ -29,8 +29,9 @@ static void the_text_form_is_one_line(void **state)
     const char *text = qp_buf_slice(&line).at;
     assert_int_equal(text[10], 'T');
     assert_int_equal(text[23], 'Z');
-    assert_string_equal(text + 24, " access c12 r3 127.0.0.1:5312 \"GET /API/v3/surveys\" 200 account=main in=1 "
-                                   "out=18446744073709551615 us=4242 attempts=2 replays=1 end=-- error=-\n");
+    assert_string_equal(text + 24,
+                        " access c12 r3 127.0.0.1:5312 \"GET /API/v3/surveys\" 200 account=main in=1 "
+                        "out=18446744073709551615 us=4242 attempts=2 replays=1 end=-- error=-\n");
     qp_buf_deinit(&line);
 }
 

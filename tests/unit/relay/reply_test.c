@@ -40,7 +40,8 @@ static void every_reply_is_qualtrics_envelope_and_no_401(void **state)
         const struct qp_reply_row *row = qp_reply_row((enum qp_reply)i);
         char message[512];
         assert_true(row->status == 404 || (row->status >= 502 && row->status <= 504));
-        assert_true(strlen(row->code) > 3 && strspn(row->code, "abcdefghijklmnopqrstuvwxyz_") == strlen(row->code));
+        assert_true(strlen(row->code) > 3 &&
+                    strspn(row->code, "abcdefghijklmnopqrstuvwxyz_") == strlen(row->code));
         assert_true(strlen(row->text) > 20 && row->text[strlen(row->text) - 1] != '.');
         for (unsigned j = 0; j < i; j++)
             assert_string_not_equal(row->code, qp_reply_row((enum qp_reply)j)->code);
@@ -82,7 +83,8 @@ static void every_failure_has_its_reply(void **state)
     assert_int_equal(qp_reply_for_need(QP_NEED_TIMEOUT), QP_REPLY_TOKEN_TIMEOUT);
     assert_int_equal(qp_reply_for_need(QP_NEED_REJECTED), QP_REPLY_TOKEN_REJECTED);
     assert_int_equal(qp_reply_for_need(QP_NEED_BUSY), QP_REPLY_QUEUE_FULL);
-    assert_int_equal(qp_reply_for_need(QP_NEED_MET), QP_REPLY_BROKEN); /* no failure: it should not have been asked */
+    assert_int_equal(qp_reply_for_need(QP_NEED_MET),
+                     QP_REPLY_BROKEN); /* no failure: it should not have been asked */
 }
 
 int main(void)
