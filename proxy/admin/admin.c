@@ -46,8 +46,8 @@ static struct qp_admin_snapshot take_snapshot(struct qp_admin *admin)
         admin->accounts[i] = (struct qp_admin_account){.name = opts->account_names[i],
                                                        .token = qp_keeper_status(opts->keeper, i)};
     for (unsigned i = 0; i < opts->worker_count; i++)
-        opts->read(opts->context, i, &admin->relay_values[i * opts->relay.count],
-                   &admin->pool_values[i * opts->account_count * opts->pool.count]);
+        opts->read(opts->context, i, &admin->relay_values[(size_t)i * opts->relay.count],
+                   &admin->pool_values[(size_t)i * opts->account_count * opts->pool.count]);
     return (struct qp_admin_snapshot){
         .version = opts->version,
         .uptime_s = (qp_loop_now_ms(admin->loop) - admin->started_ms) / SECOND_MS,

@@ -1,16 +1,20 @@
 #include "admin/text.h"
-#include <stdio.h>
+
+/* By its first byte; 0: none begins so. */
+static size_t announced_bytes(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
 
 /* How many bytes the character at the start has; 0 if it is not valid (RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF). */
 static size_t character_bytes(struct qp_slice text)
 {
     unsigned char first = (unsigned char)text.at[0];
-    size_t bytes = first < 0x80   ? 1
-                   : first < 0xc2 ? 0
-                   : first < 0xe0 ? 2
-                   : first < 0xf0 ? 3
-                   : first < 0xf5 ? 4
-                                  : 0;
+    size_t bytes = announced_bytes(first);
     if (bytes == 0 || bytes > text.len)
         return 0;
     for (size_t i = 1; i < bytes; i++)
@@ -22,19 +26,17 @@ static size_t character_bytes(struct qp_slice text)
     return is_excluded ? 0 : bytes;
 }
 
-enum { ESCAPE_BYTES = 8 };
 #define UNKNOWN "\xef\xbf\xbd"
 
 /* Gives what stands for an ASCII character, or NULL for itself. */
-typedef const char *escape_function(char c, char scratch[ESCAPE_BYTES]);
+typedef const char *escape_function(char c);
 
 static void put_escaped(struct qp_buf *out, const char *text, escape_function *escape)
 {
     struct qp_slice rest = qp_slice_str(text);
-    char scratch[ESCAPE_BYTES];
     while (rest.len > 0) {
         size_t bytes = character_bytes(rest);
-        const char *instead = bytes == 0 ? UNKNOWN : bytes == 1 ? escape(rest.at[0], scratch) : NULL;
+        const char *instead = bytes == 0 ? UNKNOWN : bytes == 1 ? escape(rest.at[0]) : NULL;
         if (instead)
             qp_buf_append_str(out, instead);
         else
@@ -49,9 +51,8 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-static const char *escape_html(char c, char scratch[ESCAPE_BYTES])
+static const char *escape_html(char c)
 {
-    (void)scratch;
     switch (c) {
     case '&':
         return "&amp;";
@@ -71,9 +72,8 @@ static const char *escape_html(char c, char scratch[ESCAPE_BYTES])
     }
 }
 
-static const char *escape_label(char c, char scratch[ESCAPE_BYTES])
+static const char *escape_label(char c)
 {
-    (void)scratch;
     switch (c) {
     case '\\':
         return "\\\\";
@@ -86,12 +86,22 @@ static const char *escape_label(char c, char scratch[ESCAPE_BYTES])
     }
 }
 
-static const char *escape_json(char c, char scratch[ESCAPE_BYTES])
+static const char *escape_json(char c)
 {
-    if (c != '"' && c != '\\' && !is_control(c))
-        return NULL;
-    snprintf(scratch, ESCAPE_BYTES, "\\u%04x", (unsigned)(unsigned char)c);
-    return scratch;
+    switch (c) {
+    case '"':
+        return "\\\"";
+    case '\\':
+        return "\\\\";
+    case '\n':
+        return "\\n";
+    case '\t':
+        return "\\t";
+    case '\r':
+        return "\\r";
+    default:
+        return is_control(c) ? UNKNOWN : NULL;
+    }
 }
 
 void qp_put_html(struct qp_buf *out, const char *text)
@@ -109,7 +119,7 @@ void qp_put_label(struct qp_buf *out, const char *text)
 static void put_name(struct qp_buf *out, const char *name)
 {
     struct qp_slice so_far = qp_buf_slice(out);
-    char last = so_far.len > 0 ? so_far.at[so_far.len - 1] : '{';
+    char last = so_far.at && so_far.len > 0 ? so_far.at[so_far.len - 1] : '{';
     if (last != '{' && last != '[')
         qp_buf_append_char(out, ',');
     if (!name)

@@ -32,7 +32,7 @@ static int explain(const struct qp_config *config, enum qp_result result, const 
     return result == QP_NET_IN_USE ? EX_UNAVAILABLE : EX_OSERR;
 }
 
-int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **out)
+int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **slot)
 {
     char error[ERROR_BYTES];
     const char *why = NULL;
@@ -46,7 +46,7 @@ int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **out)
         qp_free(admin);
         return explain(config, result, why ? why : error);
     }
-    *out = admin;
+    *slot = admin;
     return EX_OK;
 }
 
@@ -54,12 +54,12 @@ int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **out)
 
 static uint64_t *kept_relay(const struct qp_cli_admin *admin, unsigned worker)
 {
-    return &admin->kept_relay[worker * qp_worker_relay_counters.count];
+    return &admin->kept_relay[(size_t)worker * qp_worker_relay_counters.count];
 }
 
 static uint64_t *kept_pool(const struct qp_cli_admin *admin, unsigned worker)
 {
-    return &admin->kept_pool[worker * admin->account_count * qp_worker_pool_counters.count];
+    return &admin->kept_pool[(size_t)worker * admin->account_count * qp_worker_pool_counters.count];
 }
 
 static void read_worker(void *context, unsigned worker, uint64_t *relay, uint64_t *pool)
@@ -88,7 +88,7 @@ static void prepare(struct qp_cli_admin *admin, const struct qp_daemon_opts *opt
     size_t pools = (size_t)opts->workers * opts->account_count;
     admin->workers = workers;
     admin->account_count = opts->account_count;
-    admin->kept_relay = qp_alloc(opts->workers * qp_worker_relay_counters.count * sizeof(uint64_t));
+    admin->kept_relay = qp_alloc((size_t)opts->workers * qp_worker_relay_counters.count * sizeof(uint64_t));
     admin->kept_pool = qp_alloc(pools * qp_worker_pool_counters.count * sizeof(uint64_t));
     admin->names = qp_alloc(opts->account_count * sizeof *admin->names);
     for (unsigned i = 0; i < opts->account_count; i++)

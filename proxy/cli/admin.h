@@ -10,9 +10,9 @@
 
 struct qp_cli_admin;
 
-/* Claims admin.listen. Gives the exit code, and logs what is wrong. *admin stays NULL on EX_OK where it is off, and where the default address cannot
+/* Claims admin.listen. Gives the exit code, and logs what is wrong. *slot stays NULL on EX_OK where it is off, and where the default address cannot
  * be had: nobody asked for it, so that is a warning. */
-int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **admin);
+int qp_cli_admin_new(const struct qp_config *config, struct qp_cli_admin **slot);
 /* Borrows all three; a slot of `workers` may become NULL after qp_cli_admin_keep(). Gives the exit code. NULL is fine here and below. */
 int qp_cli_admin_open(struct qp_cli_admin *admin, struct qp_loop *loop, const struct qp_daemon_opts *opts,
                       const struct qp_keeper *keeper, struct qp_worker *const *workers);
