@@ -50,7 +50,8 @@ static void finish_origin(const struct account_view *view)
         account->origin.text = qp_strndup(text, (size_t)len);
     }
     if (account->origin.text)
-        (void)qp_config_url_parse(&account->origin, false); /* both settings were judged when they were read */
+        (void)qp_config_url_parse(&account->origin,
+                                  false); /* both settings were judged when they were read */
 }
 
 static void finish_token_url(const struct account_view *view)
@@ -131,11 +132,17 @@ struct pair {
     struct account_view view; /* of b: the later one is where the problem is shown */
 };
 
+/* Port 0 is another port each time. What is the same address in other words is found by cli, which knows addresses. */
+static bool is_any_port(const char *text)
+{
+    return qp_slice_ends_nocase(qp_slice_str(text), QP_SLICE(":0"));
+}
+
 static const char *shared_text(const struct qp_config_list *a, const struct qp_config_list *b)
 {
     for (size_t i = 0; i < a->count; i++)
         for (size_t k = 0; k < b->count; k++)
-            if (strcmp(a->at[i], b->at[k]) == 0)
+            if (strcmp(a->at[i], b->at[k]) == 0 && !is_any_port(a->at[i]))
                 return a->at[i];
     return NULL;
 }
@@ -224,10 +231,11 @@ static void check_common_listen(const struct account_view *view, const struct qp
 
 static void check_admin_listen(const struct qp_config *config, struct qp_problems *problems)
 {
-    for (size_t i = 0; config->admin_listen && i < config->listen.count; i++)
-        if (strcmp(config->admin_listen, config->listen.at[i]) == 0)
-            qp_problems_add(problems, "admin.listen", "%s is also in listen; it needs an address of its own",
-                            config->admin_listen);
+    char *admin_listen = config->admin_listen;
+    struct qp_config_list admin = {.at = &admin_listen, .count = admin_listen ? 1 : 0};
+    if (shared_text(&admin, &config->listen))
+        qp_problems_add(problems, "admin.listen", "%s is also in listen; it needs an address of its own",
+                        admin_listen);
 }
 
 void qp_accounts_finish(struct qp_config *config, const struct qp_seen *seen, struct qp_problems *problems)

@@ -22,6 +22,11 @@ const char *qp_token_state_word(enum qp_token_state state)
     return state_rows[state].word;
 }
 
+const char *qp_token_state_text(enum qp_token_state state)
+{
+    return state_rows[state].text;
+}
+
 static uint64_t now_of(const struct qp_account *account)
 {
     return qp_loop_now_ms(account->keeper->loop);
