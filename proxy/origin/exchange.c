@@ -11,6 +11,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "http/write.h"
+#include <errno.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -127,17 +129,17 @@ static void take_home(struct qp_exchange *exchange)
     qp_pool_take_back(exchange, lives, polite);
 }
 
-void qp_exchange_release(struct qp_exchange **slot)
+void qp_exchange_release(struct qp_exchange **exchange)
 {
-    struct qp_exchange *exchange = *slot;
+    struct qp_exchange *released = *exchange;
 
-    *slot = NULL;
-    if (!exchange)
+    *exchange = NULL;
+    if (!released)
         return;
-    qp_require(!exchange->is_idle && !exchange->is_released);
-    exchange->is_released = true;
-    if (!exchange->in_event)
-        take_home(exchange);
+    qp_require(!released->is_idle && !released->is_released);
+    released->is_released = true;
+    if (!released->in_event)
+        take_home(released);
 }
 
 /* ---- the owner's events ---- */
@@ -433,3 +435,4 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange)
 {
     return exchange->life.request != QP_HALF_NONE;
 }
+

@@ -85,12 +85,10 @@ static void decide_framing(struct qp_request *request, uint16_t status, uint64_t
 
     life->no_body = is_head_method(request) || status == 204 || status == 205 || status == 304;
     life->length = status == 205 ? 0 : length;
-    if (status == 204)
+    if (status == 204 || (life->no_body && life->length == QP_LENGTH_UNKNOWN))
         life->framing = QP_BODY_NONE;
     else if (life->length != QP_LENGTH_UNKNOWN)
         life->framing = QP_BODY_LENGTH;
-    else if (life->no_body)
-        life->framing = QP_BODY_NONE;
     else
         life->framing = is_http_1_0(request) ? QP_BODY_UNTIL_CLOSE : QP_BODY_CHUNKED;
 }

@@ -99,7 +99,9 @@ void qp_per_address_remove(struct qp_per_address *table, const struct qp_client_
         return;
     struct qp_per_address_entry **at = find(table, client);
     struct qp_per_address_entry *entry = *at;
-    if (qp_broken(!entry) || --entry->count > 0)
+
+    qp_require(entry);
+    if (--entry->count > 0)
         return;
     *at = entry->next;
     qp_free(entry);

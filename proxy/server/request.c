@@ -59,13 +59,13 @@ static void keep_small(struct qp_buf *buf)
         qp_buf_clear(buf);
 }
 
-void qp_request_give(struct qp_request **slot)
+void qp_request_give(struct qp_request *request)
 {
-    struct qp_request *request = *slot;
     struct qp_server *server = request->server;
 
-    *slot = NULL;
     qp_later_cancel(&request->settle);
+    request->session->request = NULL;
+    request->session = NULL;
     if (server->warm_count >= QP_REQUESTS_WARM) {
         qp_request_free(request);
         return;
@@ -73,7 +73,6 @@ void qp_request_give(struct qp_request **slot)
     qp_request_clear(request);
     keep_small(&request->backlog);
     keep_small(&request->out);
-    request->session = NULL;
     qp_list_prepend(&server->warm, &request->link);
     server->warm_count++;
 }

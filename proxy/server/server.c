@@ -184,13 +184,8 @@ static void on_drained(struct qp_job *job)
         done(server->drain_context);
 }
 
-void qp_server_close(struct qp_server **slot)
+static void end(struct qp_server *server)
 {
-    struct qp_server *server = *slot;
-
-    *slot = NULL;
-    if (!server)
-        return;
     server->drain_done = NULL;
     server->is_draining = true;
     close_ports(server);
@@ -200,6 +195,15 @@ void qp_server_close(struct qp_server **slot)
     for (struct qp_list *link; (link = qp_list_shift(&server->warm)) != NULL;)
         qp_request_free(QP_CONTAINER_OF(link, struct qp_request, link));
     qp_free(server);
+}
+
+void qp_server_close(struct qp_server **server)
+{
+    struct qp_server *closed = *server;
+
+    *server = NULL;
+    if (closed)
+        end(closed);
 }
 
 struct qp_server_counters qp_server_counters(const struct qp_server *server)

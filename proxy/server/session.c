@@ -66,7 +66,7 @@ void qp_session_close(struct qp_session *session, enum qp_session_end how)
     qp_timer_deinit(&session->timer);
     if (session->request) {
         qp_request_disown(session->request);
-        qp_request_give(&session->request);
+        qp_request_give(session->request);
     }
     if (how == QP_SESSION_STAGED)
         qp_stream_linger(&session->stream, linger_ms(session));
@@ -248,7 +248,7 @@ void qp_session_adjust_reading(struct qp_session *session)
 
 static void go_idle(struct qp_session *session)
 {
-    qp_request_give(&session->request);
+    qp_request_give(session->request);
     qp_session_adjust_reading(session);
     if (session->has_ended || session->server->is_draining)
         qp_session_close(session, QP_SESSION_STAGED);

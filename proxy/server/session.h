@@ -137,7 +137,8 @@ struct qp_slice qp_server_date(struct qp_server *server);
 
 /* request.c */
 struct qp_request *qp_request_take(struct qp_server *server);
-void qp_request_give(struct qp_request **request);
+/* Back to the server; the session forgets it. */
+void qp_request_give(struct qp_request *request);
 /* Ready for the next head. */
 void qp_request_clear(struct qp_request *request);
 /* Gives the request's memory back for good. */
