@@ -94,7 +94,7 @@ e2e() { # e2e <preset> [run.py's options...]
     begin "end-to-end tests $preset $*"
     log=$logs/e2e-$preset.log
     {
-        PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --binary "build/$preset/qproxy" --build "build/$preset" "$@" 2>&1
+        PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" "$@" 2>&1
         echo $? >"$logs/status"
     } | tee "$log" | grep --line-buffered -v -E '^[0-9]+ passed, [0-9]+ failed$'
     status=$(cat "$logs/status")
