@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import threading
 import time
 
@@ -796,6 +797,23 @@ def accounts_are_chosen_by_their_own_listener(env):
 
 
 @test("P2")
+def accounts_are_chosen_by_host_and_one_takes_the_rest(env):
+    one, two, rest = env.origin(), env.origin(), env.origin()
+    proxy = env.proxy(accounts=[env.account(one, name="one", host=["one.internal", "uno.internal"]), env.account(two, name="two", host="two.internal"),
+                                env.account(rest, name="rest")])
+    for origin, hosts in ((one, ("one.internal", "ONE.internal:8080", "uno.internal")), (two, ("two.internal", "Two.Internal:1")),
+                          (rest, ("localhost", "one.internal.example", "xone.internal"))):
+        for host in hosts:
+            with env.part(host):
+                before = len(origin.requests)
+                assert proxy.exchange(host=host).status == 200
+                assert len(origin.requests) == before + 1 and origin.requests[-1].token == origin.minted[0]
+    with env.part("HTTP/1.0 without Host"):
+        assert proxy.exchange(version="1.0", host=None).status == 200
+        assert len(rest.requests) == 4
+
+
+@test("P2")
 def one_accounts_trouble_is_not_the_others(env):
     one, two = env.origin(), env.origin()
     one.token_script = answering(500, b"no")
@@ -818,6 +836,19 @@ def a_unix_socket_serves_like_a_port(env):
                 assert client.response().status == 200
     assert [len(request.body) for request in origin.requests] == [3, 150000] * 2
     assert path in proxy.addresses
+
+
+@test("P6")
+def an_ipv6_address_serves_too(env):
+    origin = env.origin()
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return  # this machine has no IPv6
+    proxy = env.proxy(origin, listen=["[::1]:0", "127.0.0.1:0"])
+    assert proxy.exchange(listener=0, host="[::1]:%d" % proxy.port).status == 200
+    assert proxy.exchange(listener=1).status == 200
+    assert re.search(rb"listening on \[::1\]:[0-9]+\n", bytes(proxy.stdout))
 
 
 @test("P6")

@@ -9,7 +9,7 @@ import time
 
 import wire
 from harness import SLOWNESS, check_own_error, eventually, free_port, test
-from scripted_origin import FINE, UNRECOGNIZED, answering, reflecting, refusing, sending
+from scripted_origin import FINE, UNRECOGNIZED, answering, ending, reflecting, refusing, sending
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -312,6 +312,83 @@ def a_body_too_large_to_replay_gets_the_401_as_it_came(env):
             response = proxy.exchange("POST", body=noise(200000), chunked=chunked)
             assert response.status == 200
     proxy.wait_log("replay")
+
+
+@test("P5")
+def an_upload_too_large_to_replay_is_announced_first(env):
+    """Expect: 100-continue goes to the origin, so that a 401 comes while nothing is lost yet."""
+    origin, proxy = plain(env, replay={"memory": "64KiB", "body": "256KiB"})
+    warm(origin, proxy)
+
+    def careful(conn, request):
+        if request.head.has("Expect"):
+            conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        conn.body(request)
+        conn.answer(body=request.body)
+    origin.script = careful
+    origin.refusal = refusing("before")
+    body = noise(MIB)
+    origin.revoke_all()
+    response = proxy.exchange("POST", body=body)
+    assert origin.rejected[-1].get("Expect", b"").lower() == b"100-continue"
+    assert response.status == 200 and response.body == body and response.informed == []
+
+
+@test("P3")
+def a_request_overtaken_by_two_generations_gets_three_attempts(env):
+    """Its 401 is late, its replay with the token of the others is rejected too: now it may force one of its own, and no more."""
+    origin, proxy = plain(env)
+    warm(origin, proxy)
+    late, there = threading.Event(), threading.Event()
+
+    def held(conn, request):
+        conn.body(request)
+        there.set()
+        late.wait(10)
+        conn.answer(401, UNRECOGNIZED)
+    origin.scripts = [held]
+    with proxy.connect() as client:
+        client.request("POST", "/API/v3/overtaken", body=b"overtaken")
+        assert there.wait(10)
+        origin.revoke_all()
+        assert proxy.exchange().status == 200  # generation 2
+        origin.revoke_all()
+        late.set()
+        assert client.response().status == 200
+    tries = [request for request in origin.requests if request.target == "/API/v3/overtaken"]
+    assert [origin.minted.index(request.token) for request in tries] == [0, 1, 2] and len(origin.token_calls) == 3
+    assert len({request.without_token for request in tries}) == 1 and tries[2].body == b"overtaken"
+
+
+@test("P5")
+def a_replay_survives_a_stale_connection(env):
+    """The token is dead, and so is the kept connection that the replay gets."""
+    origin, proxy = plain(env)
+    warm(origin, proxy)
+    for method in ("GET", "PUT"):
+        with env.part(method):
+            origin.revoke_all()
+            origin.scripts = [ending("close")]
+            response = proxy.exchange(method, body=b"x" if method == "PUT" else None)
+            assert response.status == 200, response
+
+
+@test("P7")
+def clients_that_leave_during_a_replay_leave_nothing_behind(env):
+    origin, proxy = plain(env)
+    warm(origin, proxy)
+    body = noise(300000)
+    for when in ("before", "after"):
+        for end in ("abort", "close"):
+            for share in (0.0, 0.5, 1.0):
+                origin.refusal = refusing(when)
+                origin.revoke_all()
+                client = proxy.connect()
+                client.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Content-Length: %d" % len(body)], body[:int(len(body) * share)]))
+                time.sleep(0.03)
+                getattr(client, end)()
+    origin.refusal = refusing()
+    eventually(lambda: proxy.exchange("POST", body=body).status == 200, what="it serves again")  # so many rejected tokens may have damped the account
 
 
 @test("P6")
@@ -824,6 +901,25 @@ def the_stand_in_revokes_and_two_hundred_requests_at_once_are_served_by_one_call
     assert {response.status for response in responses} == {200}
     assert standin.token_calls() == 2
     assert all(json.loads(response.body)["result"]["userName"] for response in responses)
+
+
+@test("P5", threads=True)
+def a_post_is_carried_out_once_however_often_tokens_die(env):
+    """Each with an Idempotency-Key of its own; the stand-in counts what it carried out."""
+    standin = env.standin()
+    proxy = env.proxy(standin, workers=2)
+    served = 0
+    with proxy.connect() as client:
+        for number in range(60):
+            if number % 3 == 0:
+                standin.revoke_all()
+            if number == 30:
+                standin.knobs(reject_when="head", reject_close=True)
+            client.request("POST", "/API/v3/distributions", [("Idempotency-Key", "key-%d" % number), ("Content-Type", "application/json")], 
+                           b'{"surveyLink":{"surveyId":"SV_1"},"recipients":{"mailingListId":"CG_1"},"message":{}}')
+            served += client.response().status == 200
+    posts = standin.counters()["posts"]
+    assert served == 60 and posts["executed"] == 60 and posts["repeated_keys"] == 0 and len(posts["by_key"]) == 60, posts
 
 
 @test("P5", limit=60, threads=True, cases={"two_workers": 2, "four_workers": 4})

@@ -9,6 +9,7 @@ A test is a function of one Env, registered by @test("P3"); its name is a senten
 
 import base64
 import contextlib
+import glob
 import json
 import os
 import re
@@ -63,22 +64,24 @@ def test(promise, limit=20, smoke=False, threads=False, cases=None):
 
 
 class Places:
-    """Where things are in this run: the build folder, the certificates."""
+    """Where things are in this run: the programs, the certificates."""
 
-    def __init__(self, build, certs):
+    def __init__(self, build, certs, qproxy=None):
         self.build = os.path.abspath(build)
         self.certs = certs
-        self.qproxy = os.path.join(self.build, "qproxy")
+        self.qproxy = os.path.abspath(qproxy or os.path.join(self.build, "qproxy"))
 
     def cert(self, name):
         return os.path.join(self.certs, name)
 
     def standin(self):
-        for folder in ("", "tests/standin", "standin"):
-            path = os.path.join(self.build, folder, "qproxy-standin")
+        """The stand-in of this build; the release build has none of its own, and takes the newest beside it."""
+        own = os.path.join(self.build, "qproxy-standin")
+        others = glob.glob(os.path.join(os.path.dirname(self.build), "*", "qproxy-standin"))
+        for path in [own] + sorted(others, key=os.path.getmtime, reverse=True):
             if os.access(path, os.X_OK):
                 return path
-        raise AssertionError("no qproxy-standin in " + self.build)
+        raise AssertionError("no qproxy-standin in %s or beside it" % self.build)
 
 
 def encodings(secret):
