@@ -29,7 +29,8 @@ def served(proxy):
 @test("P7", smoke=True)
 def a_head_over_its_limit_is_a_431(env):
     origin, proxy = plain(env, limits={"head": "4KiB", "target": "1KiB"})
-    for name, fields in (("one long field", [("X-Long", "x" * 5000)]), ("a long name", [("X" * 5000, "y")]), ("many fields", [("X-%d" % number, "y" * 20) for number in range(180)]),
+    for name, fields in (("one long field", [("X-Long", "x" * 5000)]), ("a long name", [("X" * 5000, "y")]),
+                         ("many fields", [("X-%d" % number, "y" * 20) for number in range(180)]),
                          ("a megabyte", [("X-Long", "x" * MIB)])):
         with env.part(name), proxy.connect() as client:
             try:
@@ -103,8 +104,10 @@ def a_body_over_its_limit_is_a_413(env):
 def chunk_extensions_and_trailers_are_bounded(env):
     origin, proxy = plain(env, limits={"head": "8KiB", "target": "4KiB"})
     head = wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Transfer-Encoding: chunked"])
-    cases = (("one long extension", b"1;" + b"x" * 100000 + b"\r\na\r\n0\r\n\r\n"), ("many extensions", b"1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n" * 3000 + b"0\r\n\r\n"),
-             ("long trailers", b"1\r\na\r\n0\r\n" + b"X-T: " + b"y" * 20000 + b"\r\n\r\n"), ("many trailers", b"1\r\na\r\n0\r\n" + b"X-T: y\r\n" * 3000 + b"\r\n"))
+    cases = (("one long extension", b"1;" + b"x" * 100000 + b"\r\na\r\n0\r\n\r\n"),
+             ("many extensions", b"1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n" * 3000 + b"0\r\n\r\n"),
+             ("long trailers", b"1\r\na\r\n0\r\n" + b"X-T: " + b"y" * 20000 + b"\r\n\r\n"),
+             ("many trailers", b"1\r\na\r\n0\r\n" + b"X-T: y\r\n" * 3000 + b"\r\n"))
     for name, body in cases:
         with env.part(name), proxy.connect() as client:
             try:
@@ -121,8 +124,10 @@ def chunk_extensions_and_trailers_are_bounded(env):
 def an_origins_head_over_its_limit_is_a_502(env):
     origin, proxy = plain(env)
     for name, raw in (("a long field", wire.message("HTTP/1.1 200 OK", ["X: " + "y" * 400000, "Content-Length: 0"])),
-                      ("many fields", wire.message("HTTP/1.1 200 OK", ["X-%d: y" % number for number in range(3000)] + ["Content-Length: 0"])),
-                      ("endless", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3000000), ("a long reason", b"HTTP/1.1 200 " + b"y" * 400000 + b"\r\nContent-Length: 0\r\n\r\n"),
+                      ("many fields", wire.message("HTTP/1.1 200 OK",
+                                                   ["X-%d: y" % number for number in range(3000)] + ["Content-Length: 0"])),
+                      ("endless", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3000000),
+                      ("a long reason", b"HTTP/1.1 200 " + b"y" * 400000 + b"\r\nContent-Length: 0\r\n\r\n"),
                       ("long trailers", None)):
         with env.part(name):
             if raw is None:
@@ -269,7 +274,8 @@ def an_origin_that_does_not_accept_is_a_504(env):
         filler.connect_ex(deaf.getsockname())
         env.on_end(filler.close)
     time.sleep(0.1)
-    proxy = env.proxy("https://127.0.0.1:%d" % deaf.getsockname()[1], account={"token_url": tokens.token_url}, timeouts={"origin_connect": "400ms"})
+    proxy = env.proxy("https://127.0.0.1:%d" % deaf.getsockname()[1], account={"token_url": tokens.token_url},
+                      timeouts={"origin_connect": "400ms"})
     began = time.monotonic()
     check_own_error(proxy.exchange(), 504)
     assert 0.3 < time.monotonic() - began < 8
@@ -427,7 +433,8 @@ def a_storm_of_rude_clients_and_a_rude_origin_is_survived(env):
             return
         body = conn.body(request)
         conn.wait(0.02 if deed == 6 else 0)
-        conn.answer(body=body, chunk=dice.choice((0, 100, 5000)), fields=[("X-Body-Hash", hashlib.sha256(body).hexdigest())], content_type="text/plain")
+        conn.answer(body=body, chunk=dice.choice((0, 100, 5000)), fields=[("X-Body-Hash", hashlib.sha256(body).hexdigest())],
+                    content_type="text/plain")
         if deed == 7:
             conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
         elif deed == 8:

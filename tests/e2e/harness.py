@@ -87,7 +87,8 @@ class Places:
 def encodings(secret):
     """The forms in which a secret could leak."""
     raw = secret.encode("utf-8")
-    forms = {raw, urllib.parse.quote(secret, safe="").encode(), urllib.parse.quote_plus(secret).encode(), base64.b64encode(raw).rstrip(b"="),
+    forms = {raw, urllib.parse.quote(secret, safe="").encode(), urllib.parse.quote_plus(secret).encode(),
+             base64.b64encode(raw).rstrip(b"="),
              base64.urlsafe_b64encode(raw).rstrip(b"="), json.dumps(secret)[1:-1].encode()}
     forms |= {re.sub(rb"%[0-9A-F]{2}", lambda found: found.group().lower(), form) for form in forms}
     return {form for form in forms if len(form) >= 8}
@@ -308,7 +309,8 @@ class Env:
         return config
 
     def environ(self, **more):
-        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder, "QP_E2E_SECRET": self.client_secret,
+        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder,
+                   "QP_E2E_SECRET": self.client_secret,
                    "ASAN_OPTIONS": "exitcode=86:detect_leaks=1:abort_on_error=0:strict_string_checks=1",
                    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=86",
                    "TSAN_OPTIONS": "exitcode=86:halt_on_error=0:second_deadlock_stack=1"}
@@ -334,7 +336,8 @@ class Env:
 
     def run(self, arguments, environ=None, seconds=15 * SLOWNESS):
         """Runs a qproxy command to its end: (exit code, stdout, stderr), swept like everything else."""
-        done = subprocess.run([self.places.qproxy] + arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environ or self.environ(),
+        done = subprocess.run([self.places.qproxy] + arguments, stdin=subprocess.DEVNULL, capture_output=True,
+                              env=environ or self.environ(),
                               cwd=self.folder, timeout=seconds)
         self.seen(done.stdout)
         self.seen(done.stderr)

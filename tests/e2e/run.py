@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests: python3 tests/e2e/run.py --build build/asan [--only PATTERN|smoke|threads] [--jobs 2] [--keep] [--list]
 
-The tests are spread over worker processes. A test that exceeds its time is killed together with all that it started. The last line is "N passed, N failed",
-and ", N skipped" when a third-party client is missing on this machine; exit 0 only if none failed and some passed.
+The tests are spread over worker processes. A test that exceeds its time is killed together with all that it started. The last line is
+"N passed, N failed", and ", N skipped" when a third-party client is missing on this machine; exit 0 only if none failed and some passed.
 """
 
 import argparse
