@@ -17,7 +17,7 @@
 #include "http/chars.h"
 #include "http/framing.h"
 
-enum { MAX_EMPTY_LINE_BYTES = 4, VERSION_BYTES = 3, CHUNK_SIZE_DIGITS = 16 };
+enum { MAX_EMPTY_LINE_BYTES = 4, MAX_METHOD_BYTES = 64, VERSION_BYTES = 3, CHUNK_SIZE_DIGITS = 16 };
 
 static struct qp_parser *parser_of(llhttp_t *engine)
 {
@@ -60,28 +60,13 @@ static const uint8_t refusal_of_error[] = {
     [HPE_INVALID_CHUNK_SIZE] = QP_REFUSAL_CHUNK,
 };
 
-/* llhttp knows a list of methods and stops at the first byte that leads to none of them. If that byte could
- * belong to a method, or ends one, this is a method that we do not know; else it is no HTTP (a TLS hello,
- * say). */
-static bool stopped_at_unknown_method(const struct qp_parser *parser, struct qp_slice offered)
-{
-    const char *at = llhttp_get_error_pos(&parser->engine);
-    if (!at || at < offered.at || at >= offered.at + offered.len)
-        return false;
-    const bool method_has_begun = parser->section_bytes > 0 || at > offered.at;
-    return qp_char_is(*at, QP_CHAR_TOKEN) || (*at == ' ' && method_has_begun);
-}
-
-static enum qp_refusal_id explain(const struct qp_parser *parser, llhttp_errno_t error,
-                                  struct qp_slice offered)
+static enum qp_refusal_id explain(const struct qp_parser *parser, llhttp_errno_t error)
 {
     const unsigned both = F_CONTENT_LENGTH | F_TRANSFER_ENCODING;
     const bool length_or_coding =
         error == HPE_INVALID_CONTENT_LENGTH || error == HPE_INVALID_TRANSFER_ENCODING;
     if (parser->state == QP_PARSE_IN_BODY)
         return QP_REFUSAL_CHUNK;
-    if (error == HPE_INVALID_METHOD && stopped_at_unknown_method(parser, offered))
-        return QP_REFUSAL_METHOD;
     /* "2.0" and "1.7" are versions, "1.x" and what is wrong behind the version is not. */
     if (error == HPE_INVALID_VERSION && parser->version_bytes == VERSION_BYTES && !parser->version_is_whole)
         return QP_REFUSAL_VERSION;
@@ -149,19 +134,6 @@ static bool stands_before(const struct qp_parser *parser, const char *at, struct
 static int on_piece(llhttp_t *engine, const char *at, size_t bytes)
 {
     return collect(parser_of(engine), at, bytes);
-}
-
-static int on_method_complete(llhttp_t *engine)
-{
-    struct qp_parser *parser = parser_of(engine);
-    parser->message.method = collected(parser);
-    if (engine->method == HTTP_CONNECT)
-        return refuse_in_callback(parser, QP_REFUSAL_CONNECT);
-    /* SOURCE (Icecast), PRI (the HTTP/2 preface) and the methods of RTSP stand in one block of llhttp's list.
-     */
-    if (engine->method >= HTTP_SOURCE && engine->method <= HTTP_FLUSH)
-        return refuse_in_callback(parser, QP_REFUSAL_METHOD);
-    return 0;
 }
 
 static int on_url(llhttp_t *engine, const char *at, size_t bytes)
@@ -279,8 +251,6 @@ static int on_message_complete(llhttp_t *engine)
 }
 
 static const llhttp_settings_t settings = {
-    .on_method = on_piece,
-    .on_method_complete = on_method_complete,
     .on_url = on_url,
     .on_url_complete = on_url_complete,
     .on_version = on_version,
@@ -325,7 +295,7 @@ static bool run(struct qp_parser *parser, struct qp_slice *input, size_t room, s
     parser->window = offered.at;
     const llhttp_errno_t error = llhttp_execute(&parser->engine, offered.at, offered.len);
     if (error != HPE_OK && error != HPE_PAUSED) {
-        refuse(parser, explain(parser, error, offered)); /* keeps the reason of a callback */
+        refuse(parser, explain(parser, error)); /* keeps the reason of a callback */
         return false;
     }
     *taken = error == HPE_PAUSED ? (size_t)(llhttp_get_error_pos(&parser->engine) - offered.at) : offered.len;
@@ -370,6 +340,45 @@ static bool skip_empty_lines(struct qp_parser *parser, struct qp_slice *input)
     return true;
 }
 
+/* Why the method's bytes so far and the one behind them are not the start of a request; NONE: they are. */
+static enum qp_refusal_id judge_method(const struct qp_parser *parser, const struct qp_slice *rest)
+{
+    if (parser->text_bytes > MAX_METHOD_BYTES)
+        return QP_REFUSAL_METHOD;
+    if (parser->section_bytes >= parser->limits->head_bytes)
+        return QP_REFUSAL_HEAD_TOO_LARGE;
+    return rest->len > 0 && (rest->at[0] != ' ' || parser->text_bytes == 0) ? QP_REFUSAL_START_LINE
+                                                                            : QP_REFUSAL_NONE;
+}
+
+/* llhttp knows a fixed list of methods, where RFC 9110 section 9.1 has any token: the method is read here, and the
+ * engine is told that it was one of those that it treats like any other. False: refused. */
+static bool take_method(struct qp_parser *parser, struct qp_slice *input)
+{
+    size_t bytes = 0;
+    while (bytes < input->len && bytes <= MAX_METHOD_BYTES && qp_char_is(input->at[bytes], QP_CHAR_TOKEN))
+        bytes++;
+    if (collect(parser, input->at, bytes) != 0)
+        return false;
+    parser->section_bytes += (uint32_t)bytes;
+    *input = qp_slice(input->at + bytes, input->len - bytes);
+    const enum qp_refusal_id refusal = judge_method(parser, input);
+    if (refusal != QP_REFUSAL_NONE) {
+        refuse(parser, refusal);
+        return false;
+    }
+    if (input->len == 0)
+        return true;
+    parser->message.method = collected(parser);
+    parser->method_is_whole = true;
+    if (qp_slice_is(parser->message.method, QP_SLICE("CONNECT"))) {
+        refuse(parser, QP_REFUSAL_CONNECT);
+        return false;
+    }
+    qp_require(llhttp_execute(&parser->engine, "GET", 3) == HPE_OK);
+    return true;
+}
+
 static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slice *input)
 {
     if (parser->state == QP_PARSE_AT_START && !skip_empty_lines(parser, input))
@@ -377,6 +386,10 @@ static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slic
     if (input->len == 0)
         return QP_PARSE_MORE;
     parser->state = QP_PARSE_IN_HEAD;
+    if (!parser->method_is_whole && !take_method(parser, input))
+        return QP_PARSE_REFUSED;
+    if (!parser->method_is_whole)
+        return QP_PARSE_MORE;
     if (!run_section(parser, input, QP_REFUSAL_HEAD_TOO_LARGE))
         return QP_PARSE_REFUSED;
     if (parser->stop != QP_STOP_HEAD)
@@ -525,6 +538,7 @@ void qp_parser_init(struct qp_parser *parser, enum qp_direction direction,
         .limits = limits,
         .arena = arena,
         .first_chunk = true,
+        .method_is_whole = direction == QP_RESPONSE,
     };
     llhttp_init(&parser->engine, direction == QP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 }

@@ -11,6 +11,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "http/write.h"
+#include <errno.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -40,7 +42,8 @@ static const struct qp_stream_events stream_events = {
 /* Head and trailers, each perhaps copied once while it grows, and their fields in an array that doubled into place. */
 static size_t arena_cap(const struct qp_parse_limits *limits)
 {
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) + ARENA_BLOCK_BYTES;
+    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
+           ARENA_BLOCK_BYTES;
 }
 
 struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, struct qp_stream *stream,
@@ -126,17 +129,17 @@ static void take_home(struct qp_exchange *exchange)
     qp_pool_take_back(exchange, lives, polite);
 }
 
-void qp_exchange_release(struct qp_exchange **slot)
+void qp_exchange_release(struct qp_exchange **exchange)
 {
-    struct qp_exchange *exchange = *slot;
+    struct qp_exchange *released = *exchange;
 
-    *slot = NULL;
-    if (!exchange)
+    *exchange = NULL;
+    if (!released)
         return;
-    qp_require(!exchange->is_idle && !exchange->is_released);
-    exchange->is_released = true;
-    if (!exchange->in_event)
-        take_home(exchange);
+    qp_require(!released->is_idle && !released->is_released);
+    released->is_released = true;
+    if (!released->in_event)
+        take_home(released);
 }
 
 /* ---- the owner's events ---- */
@@ -249,7 +252,8 @@ static bool refuse(struct qp_exchange *exchange)
 }
 
 /* False when the exchange must not be touched any more. */
-static bool step(struct qp_exchange *exchange, enum qp_parse_event event, struct qp_slice piece, struct qp_slice rest)
+static bool step(struct qp_exchange *exchange, enum qp_parse_event event, struct qp_slice piece,
+                 struct qp_slice rest)
 {
     switch (event) {
     case QP_PARSE_HEAD:
@@ -431,3 +435,4 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange)
 {
     return exchange->life.request != QP_HALF_NONE;
 }
+

@@ -29,7 +29,8 @@ struct qp_exchange_events {
 };
 
 /* Before anything is sent. head_request: the response will have no body whatever it says. */
-void qp_exchange_begin(struct qp_exchange *exchange, const struct qp_exchange_events *events, void *owner, bool head_request);
+void qp_exchange_begin(struct qp_exchange *exchange, const struct qp_exchange_events *events, void *owner,
+                       bool head_request);
 
 /* Writes the head (whole, with its empty line). What follows is framed as `kind` says: LENGTH pieces as they are, CHUNKED each
  * piece as a chunk. NONE: the request is complete with this. */

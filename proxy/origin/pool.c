@@ -70,10 +70,8 @@ static struct qp_pool_waiter *waiter_at(struct qp_list *link)
     return QP_CONTAINER_OF(link, struct qp_pool_waiter, link);
 }
 
-static void unqueue(struct qp_pool_waiter *waiter)
+static void unqueue(struct qp_pool *pool, struct qp_pool_waiter *waiter)
 {
-    struct qp_pool *pool = waiter->pool;
-
     qp_list_remove(&waiter->link);
     waiter->pool = NULL;
     pool->waiting_count--;
@@ -83,7 +81,7 @@ static void unqueue(struct qp_pool_waiter *waiter)
 /* The first one whom this stream suits, or NULL. */
 static struct qp_pool_waiter *first_waiter(struct qp_pool *pool, bool is_fresh)
 {
-    QP_LIST_FOR_EACH(link, &pool->waiting) {
+    QP_LIST_FOR_EACH (link, &pool->waiting) {
         if (is_fresh || !waiter_at(link)->fresh)
             return waiter_at(link);
     }
@@ -133,7 +131,7 @@ static void fail_waiters(struct qp_pool *pool, uint64_t before, enum qp_result r
     qp_list_init(&failed);
     while (!qp_list_is_empty(&pool->waiting) && waiter_at(pool->waiting.next)->number < before) {
         struct qp_pool_waiter *waiter = waiter_at(pool->waiting.next);
-        unqueue(waiter);
+        unqueue(pool, waiter);
         qp_list_append(&failed, &waiter->link);
         if (is_of_one_connection(result))
             break;
@@ -164,7 +162,7 @@ static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result res
         qp_pool_take_back(exchange, true, true);
         return;
     }
-    unqueue(waiter);
+    unqueue(pool, waiter);
     start_dials(pool);
     waiter->done(waiter, exchange, QP_OK, NULL);
 }
@@ -252,7 +250,7 @@ static void on_serve(struct qp_job *job)
     while (pool->idle_count > 0 && (waiter = first_waiter(pool, false)) != NULL && waiter->number <= until) {
         struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
         take_idle(exchange);
-        unqueue(waiter);
+        unqueue(pool, waiter);
         waiter->done(waiter, exchange, QP_OK, NULL);
     }
 }
@@ -289,7 +287,7 @@ enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter,
 void qp_pool_cancel(struct qp_pool_waiter *waiter)
 {
     if (waiter->pool)
-        unqueue(waiter);
+        unqueue(waiter->pool, waiter);
     else if (waiter->link.next) /* set aside with others to be failed, and not yet called */
         qp_list_remove(&waiter->link);
 }
@@ -304,13 +302,8 @@ static void cancel_dials(struct qp_pool *pool)
     pool->dial_count = 0;
 }
 
-void qp_pool_close(struct qp_pool **slot)
+static void end(struct qp_pool *pool)
 {
-    struct qp_pool *pool = *slot;
-
-    *slot = NULL;
-    if (!pool)
-        return;
     qp_require(pool->stream_count == pool->idle_count);
     pool->opts.waiting = 0;
     fail_waiters(pool, UINT64_MAX, QP_SELF_CANCELED, "the pool is closing");
@@ -321,6 +314,15 @@ void qp_pool_close(struct qp_pool **slot)
     qp_timer_deinit(&pool->idle_timer);
     qp_dialer_free(&pool->dialer);
     qp_free(pool);
+}
+
+void qp_pool_close(struct qp_pool **pool)
+{
+    struct qp_pool *closed = *pool;
+
+    *pool = NULL;
+    if (closed)
+        end(closed);
 }
 
 struct qp_pool_counters qp_pool_counters(const struct qp_pool *pool)

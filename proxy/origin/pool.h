@@ -19,12 +19,12 @@ struct qp_pool;
 
 struct qp_pool_opts {
     struct qp_dialer_opts dial;
-    struct qp_parse_limits limits;   /* for responses */
-    uint32_t idle_ms;                /* an idle stream is closed after this; keep it below the origin's own limit */
-    uint32_t idle_streams;           /* at most this many are kept idle */
-    uint32_t streams;                /* at most this many in all */
-    uint32_t dials;                  /* at most this many dials at a time: no thundering reconnect */
-    uint32_t waiting;                /* queue length; above, QP_SELF_BUSY */
+    struct qp_parse_limits limits; /* for responses */
+    uint32_t idle_ms;      /* an idle stream is closed after this; keep it below the origin's own limit */
+    uint32_t idle_streams; /* at most this many are kept idle */
+    uint32_t streams;      /* at most this many in all */
+    uint32_t dials;        /* at most this many dials at a time: no thundering reconnect */
+    uint32_t waiting;      /* queue length; above, QP_SELF_BUSY */
 };
 
 struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opts);
@@ -38,7 +38,8 @@ struct qp_pool_waiter {
     uint64_t number;      /* in the order of queueing, counted together with the dials */
     bool fresh;
     /* exchange: ready, the callee's; or NULL with the reason and a short text. From the top of the loop, never from inside qp_pool_wait(). */
-    void (*done)(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result, const char *detail);
+    void (*done)(struct qp_pool_waiter *waiter, struct qp_exchange *exchange, enum qp_result result,
+                 const char *detail);
 };
 
 /* An idle stream's exchange (the most recently used), or NULL, also while others are queued for one. */

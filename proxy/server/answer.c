@@ -9,7 +9,8 @@
 #include "http/write.h"
 
 const struct qp_refusal qp_refusal_method = {
-    405, "method_not_allowed", "TRACE is not allowed because its answer would show credentials; use another method."};
+    405, "method_not_allowed",
+    "TRACE is not allowed because its answer would show credentials; use another method."};
 const struct qp_refusal qp_refusal_body_size = {
     413, "body_too_large", "The request body is larger than the limit; send less at a time."};
 const struct qp_refusal qp_refusal_head_time = {
@@ -84,12 +85,10 @@ static void decide_framing(struct qp_request *request, uint16_t status, uint64_t
 
     life->no_body = is_head_method(request) || status == 204 || status == 205 || status == 304;
     life->length = status == 205 ? 0 : length;
-    if (status == 204)
+    if (status == 204 || (life->no_body && life->length == QP_LENGTH_UNKNOWN))
         life->framing = QP_BODY_NONE;
     else if (life->length != QP_LENGTH_UNKNOWN)
         life->framing = QP_BODY_LENGTH;
-    else if (life->no_body)
-        life->framing = QP_BODY_NONE;
     else
         life->framing = is_http_1_0(request) ? QP_BODY_UNTIL_CLOSE : QP_BODY_CHUNKED;
 }
@@ -171,7 +170,8 @@ static void send_piece(struct qp_request *request, struct qp_slice piece)
 static void complete(struct qp_request *request, const struct qp_fields *trailers)
 {
     struct qp_request_life *life = &request->life;
-    const bool is_short = life->framing == QP_BODY_LENGTH && !life->no_body && life->sent_bytes < life->length;
+    const bool is_short =
+        life->framing == QP_BODY_LENGTH && !life->no_body && life->sent_bytes < life->length;
 
     if (life->answer != QP_ANSWER_BEGUN || is_short) {
         cut(request);
@@ -189,7 +189,8 @@ static void complete(struct qp_request *request, const struct qp_fields *trailer
 
 /* ---- the server's own answer ---- */
 
-static void put_refusal_fields(const struct qp_request *request, const struct qp_refusal *refusal, struct qp_buf *out)
+static void put_refusal_fields(const struct qp_request *request, const struct qp_refusal *refusal,
+                               struct qp_buf *out)
 {
     const char *error_field = request->server->opts.error_field;
 
@@ -281,8 +282,8 @@ void qp_request_abort(struct qp_request *request)
     cut(request);
 }
 
-void qp_request_reply(struct qp_request *request, unsigned status, const char *content_type, struct qp_slice extra,
-                      struct qp_slice body)
+void qp_request_reply(struct qp_request *request, unsigned status, const char *content_type,
+                      struct qp_slice extra, struct qp_slice body)
 {
     const struct qp_answer answer = {.status = (uint16_t)status, .extra = extra, .length = body.len};
 

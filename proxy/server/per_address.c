@@ -55,7 +55,8 @@ static bool is_counted(const struct qp_client_address *client)
 }
 
 /* FNV-1a from a seed of this process, so that nobody outside can choose addresses that meet in one bucket. */
-static struct qp_per_address_entry **bucket_of(struct qp_per_address *table, const struct qp_client_address *client)
+static struct qp_per_address_entry **bucket_of(struct qp_per_address *table,
+                                               const struct qp_client_address *client)
 {
     uint64_t hash = 0xcbf29ce484222325U ^ table->seed;
 
@@ -65,11 +66,13 @@ static struct qp_per_address_entry **bucket_of(struct qp_per_address *table, con
 }
 
 /* Where the pointer to the entry stands, or the end of the bucket. */
-static struct qp_per_address_entry **find(struct qp_per_address *table, const struct qp_client_address *client)
+static struct qp_per_address_entry **find(struct qp_per_address *table,
+                                          const struct qp_client_address *client)
 {
     struct qp_per_address_entry **at = bucket_of(table, client);
 
-    while (*at && ((*at)->family != client->family || memcmp((*at)->bytes, client->bytes, sizeof(client->bytes)) != 0))
+    while (*at && ((*at)->family != client->family ||
+                   memcmp((*at)->bytes, client->bytes, sizeof(client->bytes)) != 0))
         at = &(*at)->next;
     return at;
 }
@@ -96,7 +99,9 @@ void qp_per_address_remove(struct qp_per_address *table, const struct qp_client_
         return;
     struct qp_per_address_entry **at = find(table, client);
     struct qp_per_address_entry *entry = *at;
-    if (qp_broken(!entry) || --entry->count > 0)
+
+    qp_require(entry);
+    if (--entry->count > 0)
         return;
     *at = entry->next;
     qp_free(entry);

@@ -17,7 +17,8 @@ enum {
  * in an array that doubled into place. */
 static size_t arena_cap(const struct qp_parse_limits *limits)
 {
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) + ARENA_EXTRA_BYTES;
+    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
+           ARENA_EXTRA_BYTES;
 }
 
 static struct qp_request *make(struct qp_server *server)
@@ -58,13 +59,13 @@ static void keep_small(struct qp_buf *buf)
         qp_buf_clear(buf);
 }
 
-void qp_request_give(struct qp_request **slot)
+void qp_request_give(struct qp_request *request)
 {
-    struct qp_request *request = *slot;
     struct qp_server *server = request->server;
 
-    *slot = NULL;
     qp_later_cancel(&request->settle);
+    request->session->request = NULL;
+    request->session = NULL;
     if (server->warm_count >= QP_REQUESTS_WARM) {
         qp_request_free(request);
         return;
@@ -72,7 +73,6 @@ void qp_request_give(struct qp_request **slot)
     qp_request_clear(request);
     keep_small(&request->backlog);
     keep_small(&request->out);
-    request->session = NULL;
     qp_list_prepend(&server->warm, &request->link);
     server->warm_count++;
 }
@@ -161,7 +161,8 @@ void qp_pace_restart(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes)
     *pace = (struct qp_pace){.moved_ms = now_ms, .bytes = bytes, .window_ms = now_ms, .window_bytes = bytes};
 }
 
-bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms, uint32_t rate_bytes)
+bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms,
+                     uint32_t rate_bytes)
 {
     const uint64_t window_ms = now_ms - pace->window_ms;
 

@@ -65,7 +65,7 @@ static void follow_limit(struct qp_server *server)
     if (is_full == server->is_full)
         return;
     server->is_full = is_full;
-    QP_LIST_FOR_EACH(link, &server->ports) {
+    QP_LIST_FOR_EACH (link, &server->ports) {
         struct port *port = QP_CONTAINER_OF(link, struct port, link);
         if (is_full)
             qp_listener_pause(port->listener);
@@ -141,7 +141,7 @@ static void close_ports(struct qp_server *server)
 
 static void cancel_sessions(struct qp_server *server)
 {
-    QP_LIST_FOR_EACH_SAFE(link, &server->sessions) {
+    QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
         qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
     }
 }
@@ -154,7 +154,7 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
     server->drain_done = done;
     server->drain_context = context;
     close_ports(server);
-    QP_LIST_FOR_EACH_SAFE(link, &server->sessions) {
+    QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
         struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
         if (!session->request)
             qp_session_close(session, QP_SESSION_STAGED);
@@ -168,7 +168,8 @@ static void on_drain_limit(struct qp_timer *timer)
 {
     struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, drain_timer);
 
-    qp_log_warn("server", "cutting %u connections that did not end in time", server->counters.connections_open);
+    qp_log_warn("server", "cutting %u connections that did not end in time",
+                server->counters.connections_open);
     cancel_sessions(server);
 }
 
@@ -183,13 +184,8 @@ static void on_drained(struct qp_job *job)
         done(server->drain_context);
 }
 
-void qp_server_close(struct qp_server **slot)
+static void end(struct qp_server *server)
 {
-    struct qp_server *server = *slot;
-
-    *slot = NULL;
-    if (!server)
-        return;
     server->drain_done = NULL;
     server->is_draining = true;
     close_ports(server);
@@ -199,6 +195,15 @@ void qp_server_close(struct qp_server **slot)
     for (struct qp_list *link; (link = qp_list_shift(&server->warm)) != NULL;)
         qp_request_free(QP_CONTAINER_OF(link, struct qp_request, link));
     qp_free(server);
+}
+
+void qp_server_close(struct qp_server **server)
+{
+    struct qp_server *closed = *server;
+
+    *server = NULL;
+    if (closed)
+        end(closed);
 }
 
 struct qp_server_counters qp_server_counters(const struct qp_server *server)

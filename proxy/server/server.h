@@ -48,20 +48,24 @@ struct qp_handler {
 };
 
 struct qp_server_opts {
-    uint32_t client_head_ms;  /* for a whole head, from its first byte (first head: from the connection); never re-armed by bytes */
-    uint32_t client_body_ms;  /* the longest silence inside a request body; also for a client that does not take its answer */
-    uint32_t client_idle_ms;  /* between requests */
-    uint32_t body_rate_bytes; /* the least average bytes a second of a request body and of an answer's taking, after client_body_ms; 0: off */
+    uint32_t
+        client_head_ms; /* for a whole head, from its first byte (first head: from the connection); never re-armed by bytes */
+    uint32_t
+        client_body_ms; /* the longest silence inside a request body; also for a client that does not take its answer */
+    uint32_t client_idle_ms; /* between requests */
+    uint32_t
+        body_rate_bytes; /* the least average bytes a second of a request body and of an answer's taking, after client_body_ms; 0: off */
     struct qp_parse_limits limits;
-    uint64_t body_bytes;  /* largest request body; 0: no limit. 413 */
-    uint32_t connections; /* per server; above, accepting pauses */
+    uint64_t body_bytes;              /* largest request body; 0: no limit. 413 */
+    uint32_t connections;             /* per server; above, accepting pauses */
     uint32_t connections_per_address; /* 0: off */
     uint32_t requests_per_connection; /* 0: off */
-    const char *error_field; /* field name that carries a refusal's code: "X-Qproxy-Error" */
+    const char *error_field;          /* field name that carries a refusal's code: "X-Qproxy-Error" */
 };
 
 /* Copies the options; borrows the handler and its context. */
-struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opts *opts, const struct qp_handler *handler, void *handler_context);
+struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opts *opts,
+                                const struct qp_handler *handler, void *handler_context);
 
 /* Accepts on `fd` (taken; from qp_listen_fd). `listener_id` comes back in qp_request_listener_id: which listener a request came by. tls: NULL for plain;
  * borrowed. */
@@ -107,7 +111,7 @@ struct qp_slice qp_request_client(struct qp_request *request);
 
 bool qp_request_has_ended(const struct qp_request *request); /* `end` was called */
 uint64_t qp_request_body_received(const struct qp_request *request);
-uint64_t qp_request_answer_sent(const struct qp_request *request); /* body bytes, without framing */
+uint64_t qp_request_answer_sent(const struct qp_request *request);   /* body bytes, without framing */
 uint16_t qp_request_answer_status(const struct qp_request *request); /* 0 before the head was sent */
 
 /* Stops and resumes body pieces; what was already read may still come (one read buffer at most). */
@@ -117,17 +121,19 @@ void qp_request_resume(struct qp_request *request);
 /* ---- the answer ---- */
 
 /* A 1xx head, at once (RFC 9110 section 15.2). Dropped for HTTP/1.0 clients. `fields`: those that pass are written; may be NULL. 100 is written at most once. */
-void qp_request_inform(struct qp_request *request, unsigned status, struct qp_slice reason, const struct qp_fields *fields);
+void qp_request_inform(struct qp_request *request, unsigned status, struct qp_slice reason,
+                       const struct qp_fields *fields);
 
 #define QP_LENGTH_UNKNOWN UINT64_MAX
 
 struct qp_answer {
-    uint16_t status;        /* 200-599 */
-    struct qp_slice reason; /* at == NULL: the standard phrase */
+    uint16_t status;                /* 200-599 */
+    struct qp_slice reason;         /* at == NULL: the standard phrase */
     const struct qp_fields *fields; /* those that qp_field_passes() are written, in order; NULL: none */
-    struct qp_slice extra;  /* further complete field lines, each with CRLF; may be unset */
-    uint64_t length;        /* of the body, or QP_LENGTH_UNKNOWN. For HEAD and 304: what a GET would have had, written as it is, or QP_LENGTH_UNKNOWN: nothing is written */
-    bool close;             /* ends the session after this answer */
+    struct qp_slice extra;          /* further complete field lines, each with CRLF; may be unset */
+    uint64_t
+        length; /* of the body, or QP_LENGTH_UNKNOWN. For HEAD and 304: what a GET would have had, written as it is, or QP_LENGTH_UNKNOWN: nothing is written */
+    bool close; /* ends the session after this answer */
 };
 
 /* The final head. Once. Borrows everything for the call. */
@@ -144,6 +150,7 @@ void qp_request_finish(struct qp_request *request, const struct qp_fields *trail
 void qp_request_abort(struct qp_request *request);
 
 /* A whole answer in one call: respond, send, finish. extra: complete field lines or unset. */
-void qp_request_reply(struct qp_request *request, unsigned status, const char *content_type, struct qp_slice extra, struct qp_slice body);
+void qp_request_reply(struct qp_request *request, unsigned status, const char *content_type,
+                      struct qp_slice extra, struct qp_slice body);
 
 #endif

@@ -25,9 +25,11 @@
 
 enum {
     QP_BACKLOG_BYTES = 16 * 1024, /* pipelined bytes above which a session stops reading */
-    QP_DISCARD_BYTES = 64 * 1024, /* what may be left of an answered request's body for its session to go on */
-    QP_LINGER_MS = 5000,          /* for a client to notice our end and to end its own */
-    QP_REQUESTS_WARM = 64,        /* requests kept for the next ones */
+    QP_DISCARD_BYTES =
+        64 * 1024,       /* what may be left of an answered request's body for its session to go on */
+    QP_LINGER_MS = 5000, /* for a client to notice our end and to end its own */
+    QP_PIPELINED_AT_ONCE = 16,
+    QP_REQUESTS_WARM = 64, /* requests kept for the next ones */
     QP_CLIENT_TEXT_BYTES = 64
 };
 
@@ -121,8 +123,8 @@ struct qp_server {
 enum qp_session_end { QP_SESSION_STAGED, QP_SESSION_QUIET, QP_SESSION_CUT };
 
 /* session.c */
-void qp_session_open(struct qp_server *server, struct qp_stream *stream, const struct qp_client_address *client,
-                     unsigned listener_id, struct qp_tls *tls);
+void qp_session_open(struct qp_server *server, struct qp_stream *stream,
+                     const struct qp_client_address *client, unsigned listener_id, struct qp_tls *tls);
 void qp_session_close(struct qp_session *session, enum qp_session_end how);
 /* Tells the handler, if it has a request, and cuts. */
 void qp_session_cancel(struct qp_session *session);
@@ -135,7 +137,8 @@ struct qp_slice qp_server_date(struct qp_server *server);
 
 /* request.c */
 struct qp_request *qp_request_take(struct qp_server *server);
-void qp_request_give(struct qp_request **request);
+/* Back to the server; the session forgets it. */
+void qp_request_give(struct qp_request *request);
 /* Ready for the next head. */
 void qp_request_clear(struct qp_request *request);
 /* Gives the request's memory back for good. */
@@ -144,7 +147,8 @@ void qp_request_free(struct qp_request *request);
 const struct qp_refusal *qp_request_examine(struct qp_request *request);
 void qp_pace_restart(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes);
 /* True if the bytes have stood still for limit_ms, or moved slower than rate_bytes a second for as long. */
-bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms, uint32_t rate_bytes);
+bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms,
+                     uint32_t rate_bytes);
 
 /* answer.c */
 extern const struct qp_refusal qp_refusal_method;

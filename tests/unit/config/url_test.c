@@ -15,7 +15,7 @@ static void an_url_is_cut_into_its_parts(void **state)
     };
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct qp_config_url url = {.text = strdup(urls[i].text)};
-        assert_null(qp_url_parse(&url, true));
+        assert_null(qp_config_url_parse(&url, true));
         assert_string_equal(url.host, urls[i].host);
         assert_string_equal(url.authority, urls[i].authority);
         assert_string_equal(url.path, urls[i].path);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include <stdio.h>
 #include <unistd.h>
 
 struct caller caller;
@@ -17,12 +18,10 @@ static void note(struct owner *owner, const char *event)
 
 static void note_fmt(struct owner *owner, const char *what, struct qp_slice text)
 {
-    struct qp_buf line = {0};
+    char line[256];
 
-    qp_buf_append_fmt(&line, "%s %.*s", what, QP_SLICE_FMT(text));
-    qp_buf_append_char(&line, '\0');
-    note(owner, line.data);
-    qp_buf_deinit(&line);
+    snprintf(line, sizeof(line), "%s %.*s", what, QP_SLICE_FMT(text));
+    note(owner, line);
 }
 
 static void on_informed(void *context, const struct qp_message *head)
@@ -77,13 +76,14 @@ const struct qp_exchange_events owner_events = {
 int caller_begin(void **state)
 {
     caller = (struct caller){
-        .opts = {.dial = {.host = QP_SLICE("127.0.0.1"), .timeout_ms = 1000},
-                 .limits = {.head_bytes = 8192, .target_bytes = 1, .fields = 50, .chunk_extension_bytes = 1024},
-                 .idle_ms = 10000,
-                 .idle_streams = 8,
-                 .streams = 8,
-                 .dials = 8,
-                 .waiting = 8}};
+        .opts = {
+            .dial = {.host = QP_SLICE("127.0.0.1"), .timeout_ms = 1000},
+            .limits = {.head_bytes = 8192, .target_bytes = 1, .fields = 50, .chunk_extension_bytes = 1024},
+            .idle_ms = 10000,
+            .idle_streams = 8,
+            .streams = 8,
+            .dials = 8,
+            .waiting = 8}};
     given_count = 0;
     caller.loop = wire_begin();
     caller.listening = wire_listen(&caller.port);

@@ -17,10 +17,11 @@ struct caller {
 struct owner {
     struct qp_pool_waiter waiter;
     struct qp_exchange *exchange;
-    struct qp_buf diary; /* "head 200\n", "body abc\n", "informed 103\n", "end\n", "drained\n", "failed QP_…\n", "given\n" */
+    struct qp_buf
+        diary; /* "head 200\n", "body abc\n", "informed 103\n", "end\n", "drained\n", "failed QP_…\n", "given\n" */
     const char *release_at; /* releases inside the first event that begins so */
     uint64_t body_bytes;
-    bool is_quiet; /* counts body bytes instead of writing them down */
+    bool is_quiet;  /* counts body bytes instead of writing them down */
     unsigned order; /* in which it was given its exchange */
 };
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+
 #include <cmocka.h>
 
 #define ASK "GET / HTTP/1.1\r\nHost: o\r\n\r\n"
@@ -71,11 +72,14 @@ static void decides_whether_the_stream_lives(void **state)
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "head 200\nbody ok\nend\n", true},
         {"HTTP/1.1 204 No\r\n\r\n", "head 204\nend\n", true},
         {"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n", "head 304\nend\n", true},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "head 200\nbody ok\nend\n", false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n", "head 200\nbody ok\nend\n",
+         false},
         {"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nok", "head 204\nend\n", false},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "head 200\nbody ok\nend\n", false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "head 200\nbody ok\nend\n",
+         false},
         {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "head 200\nbody ok\nend\n", false},
-        {"HTTP/1.1 101 Up\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "failed QP_HTTP_UNEXPECTED\n", false},
+        {"HTTP/1.1 101 Up\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "failed QP_HTTP_UNEXPECTED\n",
+         false},
         {"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "failed QP_HTTP_MALFORMED\n", false},
         {"rubbish\r\n", "failed QP_HTTP_MALFORMED\n", false},
     };
@@ -117,7 +121,8 @@ static void sees_where_a_response_was_cut(void **state)
         {"", "failed QP_NET_END\n", false},
         {"", "failed QP_NET_RESET\n", true},
         {"HTTP/1.1 200", "failed QP_HTTP_TRUNCATED\n", false},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "head 200\nbody ab\nfailed QP_HTTP_TRUNCATED\n", false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "head 200\nbody ab\nfailed QP_HTTP_TRUNCATED\n",
+         false},
         {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "head 200\nbody ab\nfailed QP_NET_RESET\n", true},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
          "head 200\nbody ab\nfailed QP_HTTP_TRUNCATED\n", false},
@@ -210,7 +215,8 @@ static void sends_a_body_as_it_is_framed(void **state)
     qp_exchange_send_body(owner.exchange, QP_SLICE(""));
     qp_exchange_send_body(owner.exchange, QP_SLICE("0123456789abcdef"));
     qp_exchange_finish_request(owner.exchange, &trailers);
-    assert_true(wire_run_until(origin, "\r\n\r\n5\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX-T: 1\r\n\r\n"));
+    assert_true(
+        wire_run_until(origin, "\r\n\r\n5\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX-T: 1\r\n\r\n"));
     wire_send(origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_true(owner_run_until(&owner, "end\n"));
     assert_idle_after_release(&owner, 1);

@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #define ASK "GET / HTTP/1.1\r\nHost: o\r\n\r\n"
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define OK  "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 static void complete(struct owner *owner, struct wire *origin)
 {
@@ -62,6 +63,22 @@ static void throws_out_idle_streams_that_speak_or_die(void **state)
         assert_int_equal(qp_pool_counters(caller.pool).streams, 0);
         owner_end(&owner);
     }
+}
+
+/* What came since the loop last looked. */
+static void sees_a_close_before_sending(void **state)
+{
+    struct owner owner = {0};
+
+    owner_want(&owner, false);
+    struct wire *origin = wire_accept(caller.listening);
+    assert_true(owner_run_until_given(&owner));
+    complete(&owner, origin);
+    owner_want(&owner, false);
+    assert_true(qp_exchange_probe(owner.exchange));
+    wire_close(origin);
+    assert_false(qp_exchange_probe(owner.exchange));
+    owner_end(&owner);
 }
 
 static void throws_out_old_idle_streams(void **state)
@@ -273,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(gives_the_most_recent_stream),
         TEST(throws_out_idle_streams_that_speak_or_die),
+        TEST(sees_a_close_before_sending),
         TEST(throws_out_old_idle_streams),
         TEST(keeps_only_so_many_idle),
         TEST(serves_waiters_in_order),

@@ -6,8 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 #include <sys/socket.h>
+
+#include <cmocka.h>
 
 static struct wire *hold(const char *method, const char *version)
 {
@@ -62,7 +63,8 @@ static void frames_by_method_and_status(void **state)
         assert_int_equal(wire_has(client, "body"), rows[i].has_body);
         assert_true(wire_has(client, rows[i].has_body ? "\r\nHTTP/1.1 200 OK\r\n" : "HTTP/1.1 200 OK\r\n") ||
                     wire_has(client, "bodyHTTP/1.1 200 OK\r\n"));
-        const unsigned framed = wire_count(client, "Content-Length: ") + wire_count(client, "Transfer-Encoding: ");
+        const unsigned framed =
+            wire_count(client, "Content-Length: ") + wire_count(client, "Transfer-Encoding: ");
         assert_int_equal(framed, rows[i].line ? 2 : 1);
         if (rows[i].line)
             assert_true(wire_has(client, rows[i].line));
@@ -146,7 +148,8 @@ static void informs_one_by_one(void **state)
     qp_request_inform(stage.held, 103, QP_SLICE("Early Hints"), &list);
     qp_request_inform(stage.held, 100, QP_SLICE_NONE, NULL);
     qp_request_inform(stage.held, 100, QP_SLICE_NONE, NULL);
-    assert_true(wire_run_until(client, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"));
+    assert_true(wire_run_until(
+        client, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"));
     wire_send(client, "ok");
     wire_run_ms(20);
     assert_true(stage_saw("body 2\nend\n"));
@@ -187,8 +190,9 @@ static void writes_the_fields_that_pass(void **state)
     qp_request_respond(stage.held, &head);
     qp_request_finish(stage.held, NULL);
     assert_true(wire_run_until_end(client));
-    assert_string_equal(wire_text(client), "HTTP/1.1 299 So So\r\nX-a: 1\r\nx-A: 2\r\nDate: then\r\nVia: 1.1 qproxy\r\n"
-                                           "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_string_equal(wire_text(client),
+                        "HTTP/1.1 299 So So\r\nX-a: 1\r\nx-A: 2\r\nDate: then\r\nVia: 1.1 qproxy\r\n"
+                        "Content-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 /* 64 MiB to a client that does not read for a while. */
@@ -252,8 +256,11 @@ static void stops_the_body_when_the_answer_is_stuck(void **state)
     assert_int_equal(qp_buf_len(&stage.body), stuck);
     assert_true(stuck < blocks * sizeof(block) / 2);
     client->paused = false;
-    assert_true(wire_run_until(client, "\r\n0\r\n\r\n"));
+    for (unsigned i = 0; i < 100 && qp_buf_len(&stage.body) < blocks * sizeof(block); i++)
+        wire_run_ms(20);
     assert_int_equal(qp_buf_len(&stage.body), blocks * sizeof(block));
+    assert_true(wire_run_until(client, "\r\n0\r\n\r\n"));
+    assert_true(qp_buf_len(&client->in) > blocks * sizeof(block));
 }
 
 static void stops_reading_a_pipeliner_that_does_not_read(void **state)
@@ -261,18 +268,18 @@ static void stops_reading_a_pipeliner_that_does_not_read(void **state)
     struct wire *client = stage_connect();
 
     client->paused = true;
-    for (unsigned i = 0; i < 200000; i++)
+    for (unsigned i = 0; i < 100000; i++)
         wire_send(client, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n");
     wire_run_ms(300);
     const uint64_t handled = qp_server_counters(stage.server).requests;
     wire_run_ms(50);
     assert_int_equal(qp_server_counters(stage.server).requests, handled);
-    assert_true(handled < 200000);
+    assert_true(handled < 100000);
     client->paused = false;
-    for (unsigned i = 0; i < 100 && qp_server_counters(stage.server).requests < 200000; i++)
+    for (unsigned i = 0; i < 100 && qp_server_counters(stage.server).requests < 100000; i++)
         wire_run_ms(50);
     wire_run_ms(100);
-    assert_int_equal(wire_count(client, "\r\n\r\nnow"), 200000);
+    assert_int_equal(wire_count(client, "\r\n\r\nnow"), 100000);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+
 #include <cmocka.h>
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -52,12 +53,9 @@ static void reduces_every_form_of_target(void **state)
         const char *line;
         const char *seen;
     } rows[] = {
-        {"GET http://a HTTP/1.1", "head GET /\n"},
-        {"GET http://a?q HTTP/1.1", "head GET /?q\n"},
-        {"OPTIONS * HTTP/1.1", "head OPTIONS *\n"},
-        {"OPTIONS http://a HTTP/1.1", "head OPTIONS *\n"},
-        {"OPTIONS http://a/ HTTP/1.1", "head OPTIONS /\n"},
-        {"GET /? HTTP/1.1", "head GET /?\n"},
+        {"GET http://a HTTP/1.1", "head GET /\n"},          {"GET http://a?q HTTP/1.1", "head GET /?q\n"},
+        {"OPTIONS * HTTP/1.1", "head OPTIONS *\n"},         {"OPTIONS http://a HTTP/1.1", "head OPTIONS *\n"},
+        {"OPTIONS http://a/ HTTP/1.1", "head OPTIONS /\n"}, {"GET /? HTTP/1.1", "head GET /?\n"},
     };
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct wire *client = stage_connect();
@@ -94,7 +92,8 @@ static void takes_a_thousand_pipelined_requests(void **state)
     struct wire *client = stage_connect();
 
     for (unsigned i = 0; i < 1000; i++)
-        wire_send(client, i % 2 ? GET("/now") : "POST /end HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
+        wire_send(client,
+                  i % 2 ? GET("/now") : "POST /end HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd");
     wire_send(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_true(wire_run_until_end(client));
     assert_int_equal(wire_count(client, "now"), 501);
@@ -160,7 +159,8 @@ static void answers_a_broken_chunk_and_tells_the_handler(void **state)
 {
     struct wire *client = stage_connect();
 
-    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX" GET("/now"));
+    wire_send(client,
+              "POST /hold HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX" GET("/now"));
     assert_true(wire_run_until_end(client));
     assert_true(stage_saw("gone QP_HTTP_MALFORMED\n"));
     assert_true(wire_has(client, "HTTP/1.1 400 "));
