@@ -310,9 +310,9 @@ static void enter_send(struct relayed *r, const struct detail *d)
     QP_COUNT(&r->relay->counters, attempts);
     r->attempts++;
     r->attempt.generation = token.generation;
+    /* Also in a replay: a client that was not told to go on still waits. */
     bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
-    r->attempt.waits_for_continue = r->attempts == 1 && message->body_kind != QP_BODY_NONE &&
-                                    (client_waits || qp_upload_is_past_replay(r));
+    r->attempt.waits_for_continue = client_waits || (qp_upload_is_past_replay(r) && r->kept.base == 0);
     qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
                       qp_slice_is(message->method, QP_SLICE("HEAD")));
     send_head(r, token.value);
