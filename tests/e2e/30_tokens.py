@@ -788,6 +788,25 @@ def a_path_that_refuses_fresh_tokens_is_no_reason_for_more_of_them(env):
 
 
 @test("P3")
+def a_token_revoked_again_before_its_replay_is_no_lost_permission(env):
+    """The path was fine a moment ago. One request may see that 401; the next one gets a new token, and not the damping."""
+    origin, proxy = plain(env)
+    for number in range(4):
+        with env.part("round %d" % number):
+            warm_again = [proxy.exchange().status for _ in range(2)]
+            assert warm_again == [200, 200]
+
+            def mint_a_dead_one(conn, request):
+                origin.grant(conn, request)
+                origin.revoke_all()
+            origin.token_scripts = [mint_a_dead_one]
+            origin.revoke_all()
+            assert proxy.exchange().status == 401
+            response = proxy.exchange()
+            assert response.status == 200, "%r: a refresh could have cured it" % response
+
+
+@test("P3")
 def an_account_whose_tokens_are_never_accepted_does_not_storm(env):
     """The wrong datacenter answers every OAuth token with a 401."""
     origin, proxy = plain(env)
@@ -971,6 +990,7 @@ def revocations_under_load_are_unseen(env, workers):
     threads = [threading.Thread(target=one, args=(name,)) for name in range(16)]
     for thread in threads:
         thread.start()
+    eventually(lambda: len(done) >= 64, what="every client has been served")
     revocations = 0
     end = time.monotonic() + 2.5
     while time.monotonic() < end:

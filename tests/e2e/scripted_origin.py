@@ -1,7 +1,8 @@
 """An origin that does exactly what a test tells it, down to the byte: TLS over sockets and threads.
 
 A connection is a thread. It reads a request head and calls a script, `script(conn, request)`; when the script returns, the rest of the
-request is read and the next head awaited. A script reads the body when it likes (conn.body(request), conn.take(n)) and answers in any way at all:
+request is read and the next head awaited. A script reads the body when it likes (conn.body(request), conn.take(n)) and answers in any
+way at all:
 
     conn.send(b"...")                  these plaintext bytes, in as few TLS records as they need
     conn.send_in_steps(data, 1, 0.01)  a TLS record a step, with a pause behind each
@@ -10,7 +11,8 @@ request is read and the next head awaited. A script reads the body when it likes
     conn.wait(seconds)                 stalls; ends early when the test ends
 
 Unless told otherwise, the origin is also the token endpoint (POST /oauth2/token checks the client's credentials and mints a new token)
-and its gate: a request without a token that is valid now gets Qualtrics' 401. All that comes in is kept: connections, requests, token calls.
+and its gate: a request without a token that is valid now gets Qualtrics' 401. All that comes in is kept: connections, requests, token
+calls.
 """
 
 import base64
