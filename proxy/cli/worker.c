@@ -66,7 +66,8 @@ static void log_counters(const struct qp_worker *worker)
 {
     const struct qp_relay_counters *counters = qp_relay_counters(worker->relay);
     struct qp_buf text = {0};
-#define APPEND_COUNTER(name, meaning) qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
+#define APPEND_COUNTER(name, meaning) \
+    qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
     QP_RELAY_COUNTER_MAP(APPEND_COUNTER)
 #undef APPEND_COUNTER
     qp_log_info("run", "worker's totals:%.*s", QP_SLICE_FMT(qp_buf_slice(&text)));

@@ -33,7 +33,7 @@ QP_MUST_USE enum qp_result qp_worker_new(const struct qp_worker_opts *opts, stru
 QP_MUST_USE enum qp_result qp_worker_start(struct qp_worker *worker);
 /* Control thread, once, after the start: stops accepting, lets requests in flight finish for limit_ms. `stopped` comes when all is over. */
 void qp_worker_drain(struct qp_worker *worker, uint64_t limit_ms);
-/* After `stopped`, or when it was never started. *worker becomes NULL. */
-void qp_worker_free(struct qp_worker **worker);
+/* After `stopped`, or when it was never started. *slot becomes NULL. */
+void qp_worker_free(struct qp_worker **slot);
 
 #endif
