@@ -91,7 +91,8 @@ static bool was_never_accepted(const struct qp_account_damping *damping)
     return true;
 }
 
-bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms)
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted,
+                               uint64_t now_ms)
 {
     for (int i = 0; i < 2; ++i) {
         if (damping->last[i].generation != generation)

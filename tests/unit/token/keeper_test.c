@@ -199,6 +199,21 @@ static void test_rotation(void **state)
     rig_close(&rig);
 }
 
+/* The old value is spent whatever is wrong with the rest of the answer: presenting it again would end the chain. */
+static void test_P4_rotation_beside_an_unusable_token(void **state)
+{
+    struct rig rig;
+    rig_open(&rig, "r0",
+             STEPS({endpoint_answer("200 OK", "{\"access_token\":\"a b\",\"refresh_token\":\"r1\"}")},
+                   {endpoint_answer("200 OK", "{\"refresh_token\":\"r2\"}")}, {grant("t1", 3600)}));
+    rig_start(&rig);
+    rig_run_to_generation(&rig, 1, 5000);
+    static const char *const used[] = {"&refresh_token=r0", "&refresh_token=r1", "&refresh_token=r2"};
+    for (unsigned i = 0; i < 3; ++i)
+        assert_non_null(strstr(endpoint_request(rig.endpoint, i), used[i]));
+    rig_close(&rig);
+}
+
 static void test_hang_ends_at_the_deadline(void **state)
 {
     struct rig rig;
@@ -332,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_invalid_grant),
         cmocka_unit_test(test_refresh_token_account_without_one),
         cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_P4_rotation_beside_an_unusable_token),
         cmocka_unit_test(test_hang_ends_at_the_deadline),
         cmocka_unit_test(test_lost_answers_end_in_sign_in),
         cmocka_unit_test(test_no_redemption_no_sign_in),
