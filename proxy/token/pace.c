@@ -101,8 +101,7 @@ bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t gene
         damping->last[i].rejected |= !accepted;
         if (accepted)
             damping->accepted_ms = now_ms;
-        bool worked_lately =
-            damping->accepted_ms && now_ms < damping->accepted_ms + QP_PACE_WORKED_LATELY_MS;
+        bool worked_lately = damping->accepted_ms && now_ms < damping->accepted_ms + QP_PACE_WORKED_LATELY_MS;
         bool before = damping->never_accepted;
         damping->never_accepted = !accepted && (before || (was_never_accepted(damping) && !worked_lately));
         if (!before && damping->never_accepted) {
