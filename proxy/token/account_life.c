@@ -121,8 +121,9 @@ static void take_grant(struct qp_account *account, struct qp_grant_answer *answe
 {
     account->open_redemptions = 0;
     bool is_recovery = account->failures > 0;
+    bool is_first = account->generation == 0; /* says that the account works */
     take_token(account, &answer->access_token, answer->expires_in_s);
-    qp_log_line(is_recovery ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
+    qp_log_line(is_recovery || is_first ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
                 "account '%s': token of generation %llu for %u s%s", account->opts->name,
                 (unsigned long long)account->generation, answer->expires_in_s,
                 is_recovery ? ", the token endpoint is well again" : "");
