@@ -17,7 +17,7 @@ struct qp_account {
     struct qp_token_call *call;         /* the only one */
 
     enum qp_token_state state;
-    struct qp_timer timer; /* of the state; qp_account_enter() arms it */
+    struct qp_timer timer; /* of the state; enter() arms it */
     uint64_t next_call_ms; /* when the timer starts a call; 0: not planned */
 
     struct qp_secret *token;
