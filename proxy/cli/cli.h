@@ -25,7 +25,8 @@ int qp_cli_finish_output(void);
  * stderr. Gives 0, or the exit code: *config is written on 0 only. */
 int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config);
 
-/* config may not know net, so addresses are judged here: syntax, and whether two of them are the same. */
+/* config may not know net, so addresses are judged here: syntax, whether two of them are the same, and
+ * whether the admin pages stay on this machine. */
 void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *problems);
 
 #endif

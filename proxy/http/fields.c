@@ -117,13 +117,13 @@ static void nominate(struct qp_fields *fields, struct qp_slice name)
             fields->at[i].nominated = true;
 }
 
-void qp_fields_mark_nominated(struct qp_fields *fields)
+void qp_fields_mark_nominated(const struct qp_fields *head, struct qp_fields *fields)
 {
     struct qp_slice element;
-    for (unsigned i = 0; i < fields->count; i++) {
-        if (fields->at[i].id != QP_FIELD_CONNECTION)
+    for (unsigned i = 0; i < head->count && fields->count > 0; i++) {
+        if (head->at[i].id != QP_FIELD_CONNECTION)
             continue;
-        struct qp_slice list = fields->at[i].value;
+        struct qp_slice list = head->at[i].value;
         while (qp_list_next(&list, &element))
             nominate(fields, element);
     }

@@ -61,9 +61,10 @@ bool qp_list_next(struct qp_slice *list, struct qp_slice *element);
  * 9110 section 5.6.1). */
 bool qp_fields_has_token(const struct qp_fields *fields, enum qp_field_id id, struct qp_slice token);
 
-/* Marks every field that a Connection field nominates (any case, several lines, empty elements), but never
- * one that carries QP_RULE_OURS or QP_RULE_CREDENTIAL: a client can name neither the token nor Host away. */
-void qp_fields_mark_nominated(struct qp_fields *fields);
+/* Marks every one of `fields` (the head itself, or the trailers) that a Connection field of the head nominates (any
+ * case, several lines, empty elements), but never one that carries QP_RULE_OURS or QP_RULE_CREDENTIAL: a client can
+ * name neither the token nor Host away. */
+void qp_fields_mark_nominated(const struct qp_fields *head, struct qp_fields *fields);
 
 /* True if the field goes on to the other side: neither hop-by-hop nor nominated nor the proxy's own nor a
  * credential. */

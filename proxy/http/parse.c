@@ -215,7 +215,7 @@ static int on_headers_complete(llhttp_t *engine)
     const enum qp_refusal_id refusal = qp_framing_decide(&parser->message, parser->no_body);
     if (refusal != QP_REFUSAL_NONE)
         return refuse_in_callback(parser, refusal);
-    qp_fields_mark_nominated(&parser->message.fields);
+    qp_fields_mark_nominated(&parser->message.fields, &parser->message.fields);
     parser->left_bytes = parser->message.body_length;
     /* Only a chunked body is read on by the engine, and it is to know nothing else about this message. */
     engine->flags = F_CHUNKED;
@@ -408,7 +408,10 @@ static enum qp_parse_event next_of_trailers(struct qp_parser *parser, struct qp_
 {
     if (!run_section(parser, input, QP_REFUSAL_TRAILERS_TOO_LARGE))
         return QP_PARSE_REFUSED;
-    return parser->stop == QP_STOP_END ? end(parser) : QP_PARSE_MORE;
+    if (parser->stop != QP_STOP_END)
+        return QP_PARSE_MORE;
+    qp_fields_mark_nominated(&parser->message.fields, &parser->message.trailers);
+    return end(parser);
 }
 
 /* What this size line holds beyond its digits, the CR LF at its end and the one at the previous chunk's. */

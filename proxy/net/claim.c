@@ -64,16 +64,14 @@ static bool claim_tcp(struct qp_listen_claim *claim)
     /* A port of the kernel's choice is free, and the pause in listening would give it back. */
     bool chosen =
         address->u.any.sa_family == AF_INET6 ? address->u.v6.sin6_port == 0 : address->u.v4.sin_port == 0;
-    if (chosen) {
-        if (getsockname(claim->fd, &address->u.any, &address->len) != 0)
-            return false;
-    } else if (listen(claim->fd, 1) != 0 || shutdown(claim->fd, SHUT_RD) != 0) {
+    if (chosen ? getsockname(claim->fd, &address->u.any, &address->len) != 0 : listen(claim->fd, 1) != 0)
         return false;
-    }
     /* Two sockets with SO_REUSEADDR share a port while only one of them listens: without it the claim stands in the way of all but
-     * our workers. */
-    return set_option(claim->fd, SOL_SOCKET, SO_REUSEADDR, 0) == 0 &&
-           set_option(claim->fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0;
+     * our workers. It goes before the listening ends, or two daemons that start together could listen in turn. */
+    if (set_option(claim->fd, SOL_SOCKET, SO_REUSEADDR, 0) != 0 ||
+        set_option(claim->fd, SOL_SOCKET, SO_REUSEPORT, 1) != 0)
+        return false;
+    return chosen || shutdown(claim->fd, SHUT_RD) == 0;
 }
 
 /* Locks PATH.lock; the file may be removed by its owner between our open and our lock, then the lock means nothing. */

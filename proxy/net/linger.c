@@ -4,6 +4,9 @@
  *
  * Closing a socket with unread input makes the kernel send a reset, which destroys what the other side has not read yet. It is enough
  * for that that a TLS 1.3 session ticket lies unread in our receive buffer.
+ *
+ * Their owners count these streams no longer, so their number has a limit of its own: a client that provokes ends and never ends its
+ * own side would else use up all descriptors. The oldest makes room.
  */
 #include "net/stream_impl.h"
 
@@ -18,6 +21,7 @@ struct lingering {
 
 static void finish(struct lingering *lingering, bool hard)
 {
+    qp_stream_loop(lingering->stream)->lingering_count--;
     qp_list_remove(&lingering->link);
     qp_timer_deinit(&lingering->limit);
     qp_stream_close(&lingering->stream, hard);
@@ -56,12 +60,15 @@ static const struct qp_stream_events lingering_events = {
     .failed = on_failed,
 };
 
+/* What the other side has not read by now it may not take for a whole. */
+static void run_out(struct lingering *lingering)
+{
+    finish(lingering, qp_stream_pending_bytes(lingering->stream) > 0);
+}
+
 static void on_limit(struct qp_timer *timer)
 {
-    struct lingering *lingering = QP_CONTAINER_OF(timer, struct lingering, limit);
-
-    /* What the other side has not read by now it may not take for a whole. */
-    finish(lingering, qp_stream_pending_bytes(lingering->stream) > 0);
+    run_out(QP_CONTAINER_OF(timer, struct lingering, limit));
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -90,7 +97,10 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
     struct qp_loop *loop = qp_stream_loop(stream);
     struct lingering *lingering = qp_alloc(sizeof(*lingering));
 
+    if (loop->lingering_count >= QP_LOOP_LINGERING)
+        run_out(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
     lingering->stream = stream;
+    loop->lingering_count++;
     qp_list_append(&loop->lingering, &lingering->link);
     qp_timer_init(&lingering->limit, on_limit);
     qp_timer_arm(loop, &lingering->limit, limit_ms);
@@ -111,6 +121,6 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
 
 void qp_stream_end_lingering(struct qp_loop *loop)
 {
-    for (struct qp_list *link; (link = qp_list_shift(&loop->lingering)) != NULL;)
-        finish(QP_CONTAINER_OF(link, struct lingering, link), false);
+    while (!qp_list_is_empty(&loop->lingering))
+        finish(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link), false);
 }

@@ -12,6 +12,7 @@
 enum {
     QP_LOOP_JOB_ROUNDS = 8,           /* rounds of jobs that beget jobs before the loop polls again */
     QP_LOOP_SPARE_BLOCKS = 64,        /* output blocks kept for reuse: 1 MiB a loop */
+    QP_LOOP_LINGERING = 1024,         /* streams that linger: no limit on connections counts them */
     QP_LOOP_SIGNALS = 8,              /* different signals that one loop may watch */
     QP_BLOCK_BYTES = 16 * 1024 + 512, /* a full TLS record with its header and tag */
     QP_CIPHER_BYTES = 4 * QP_BLOCK_BYTES,
@@ -49,7 +50,8 @@ struct qp_loop {
     uv_idle_t no_wait; /* active: the poll does not block */
     struct qp_list jobs;
     struct qp_list attention; /* streams with something to flush or to report */
-    struct qp_list lingering;
+    struct qp_list lingering; /* oldest first */
+    unsigned lingering_count;
     void (*idle_hook)(void *context);
     void *idle_context;
     struct qp_block *spare_blocks;

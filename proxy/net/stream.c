@@ -38,13 +38,21 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         wants_bytes(stream) ? uv_buf_init(loop->read_bytes, sizeof(loop->read_bytes)) : uv_buf_init(NULL, 0);
 }
 
+/* What had arrived before the fault has come, or is not waited for any more. */
+static void end_bytes_first(struct qp_stream *stream)
+{
+    if (!stream->bytes_first)
+        return;
+    stream->bytes_first = false;
+    qp_stream_alert(stream);
+}
+
 /* End of the socket's input, or its death. */
 static void read_over(struct qp_stream *stream, int error)
 {
     stop_reading(stream);
-    if (stream->fault != QP_OK) { /* bytes_first: now they have all come */
-        stream->bytes_first = false;
-        qp_stream_alert(stream);
+    if (stream->fault != QP_OK) {
+        end_bytes_first(stream);
         return;
     }
     if (error != UV_EOF) {
@@ -105,6 +113,7 @@ void qp_stream_deliver_end(struct qp_stream *stream)
     stream->ended = true;
     if (stream->events)
         stream->events->end(stream->owner);
+    end_bytes_first(stream); /* TLS: nothing comes behind a close_notify, and so nothing is read */
 }
 
 void qp_stream_alert(struct qp_stream *stream)
@@ -209,10 +218,7 @@ void qp_stream_resume(struct qp_stream *stream)
 void qp_stream_pause(struct qp_stream *stream)
 {
     stream->paused = true;
-    if (stream->bytes_first) { /* nobody waits for those bytes any more */
-        stream->bytes_first = false;
-        qp_stream_alert(stream);
-    }
+    end_bytes_first(stream); /* nobody waits for those bytes any more */
 }
 
 static void on_closed(uv_handle_t *handle)

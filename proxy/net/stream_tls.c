@@ -129,9 +129,9 @@ static void handshake_done(struct qp_stream *stream)
 
     session->ready = true;
     if (resumed)
-        tls->counters.resumed_handshakes++;
+        qp_count(&tls->counters.resumed_handshakes);
     else
-        tls->counters.full_handshakes++;
+        qp_count(&tls->counters.full_handshakes);
     /* TLS 1.3 sessions come as tickets, later. */
     if (mbedtls_ssl_get_version_number(&session->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
         qp_tls_keep_session(tls, &session->ssl);
@@ -215,6 +215,8 @@ static void pump(struct qp_stream *stream)
     while (!stream->paused && !stream->discarding) {
         size_t used = 0;
         int answer = fill(session, loop->plain_bytes, sizeof(loop->plain_bytes), &used);
+        qp_stream_tls_push(
+            stream); /* an alert that it made: the next stream's records must not find it there */
         if (used > 0)
             qp_stream_deliver(stream, qp_slice(loop->plain_bytes, used));
         if (stream->closing)
@@ -344,7 +346,7 @@ void qp_stream_tls_free(struct qp_stream *stream)
     struct qp_tls_session *session = stream->tls;
 
     if (!session->ready && stream->fault != QP_OK)
-        session->tls->counters.failed_handshakes++;
+        qp_count(&session->tls->counters.failed_handshakes);
     stream->tls = NULL;
     mbedtls_ssl_free(&session->ssl);
     session->tls->stream_count--;

@@ -93,11 +93,15 @@ static void decide_framing(struct qp_request *request, uint16_t status, uint64_t
         life->framing = is_http_1_0(request) ? QP_BODY_UNTIL_CLOSE : QP_BODY_CHUNKED;
 }
 
+/* The client has ended its direction, and what it had sent before is all looked at. */
+static bool has_asked_all(const struct qp_request *request)
+{
+    return request->session->has_ended && qp_buf_len(&request->backlog) == 0;
+}
+
 static void decide_keep(struct qp_request *request, bool close)
 {
-    const struct qp_session *session = request->session;
-
-    if (close || session->has_ended || request->server->is_draining || !has_head(request) ||
+    if (close || has_asked_all(request) || request->server->is_draining || !has_head(request) ||
         request->life.framing == QP_BODY_UNTIL_CLOSE || !can_discard_rest(request))
         request->life.keep = false;
 }

@@ -156,7 +156,7 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
     close_ports(server);
     QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
         struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
-        if (!session->request)
+        if (qp_session_is_idle(session))
             qp_session_close(session, QP_SESSION_STAGED);
     }
     qp_timer_arm(server->loop, &server->drain_timer, limit_ms);

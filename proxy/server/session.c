@@ -79,6 +79,14 @@ void qp_session_close(struct qp_session *session, enum qp_session_end how)
     qp_server_session_closed(server);
 }
 
+/* An empty line may have come before the head that is waited for: it is not lent for nothing, for empty lines are counted. */
+bool qp_session_is_idle(const struct qp_session *session)
+{
+    const struct qp_request *request = session->request;
+
+    return !request || (request->life.input == QP_INPUT_HEAD && !qp_parser_has_begun(&request->parser));
+}
+
 /* Takes the request from the handler. */
 static void tell_gone(struct qp_request *request, enum qp_result why)
 {
@@ -103,7 +111,12 @@ static void begin_request(struct qp_session *session)
     session->request = qp_request_take(session->server);
     session->request->session = session;
     qp_job_init(&session->request->settle, on_settle);
-    /* The first head has had its deadline since the connection was made. */
+}
+
+/* A head's time runs from its first byte: empty lines before it move no deadline. The first head has had its own since the
+ * connection was made. */
+static void begin_head(struct qp_session *session)
+{
     if (session->request_count > 0)
         qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_head_ms);
 }
@@ -181,13 +194,21 @@ static bool wants_input(const struct qp_request *request)
     return life->answer != QP_ANSWER_DONE || life->keep;
 }
 
+static bool is_in_head(const struct qp_request *request)
+{
+    return request->life.input == QP_INPUT_HEAD && qp_parser_has_begun(&request->parser);
+}
+
 static void parse(struct qp_request *request, struct qp_slice *input)
 {
+    const bool was_in_head = is_in_head(request);
     struct qp_slice piece;
 
     while (wants_input(request)) {
         switch (qp_parser_next(&request->parser, input, &piece)) {
         case QP_PARSE_MORE:
+            if (!was_in_head && is_in_head(request))
+                begin_head(request->session);
             return;
         case QP_PARSE_HEAD:
             take_head(request);
@@ -271,7 +292,7 @@ static bool next_request(struct qp_session *session)
         go_idle(session);
         return false;
     }
-    qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_head_ms);
+    qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_idle_ms);
     parse_backlog(request);
     return true;
 }
@@ -292,15 +313,13 @@ static bool advance(struct qp_session *session)
     const bool is_last = !life->keep || session->server->is_draining;
 
     if (life->answer == QP_ANSWER_CUT)
-        qp_session_close(session, QP_SESSION_CUT);
+        qp_session_cancel(session); /* where the handler did not ask for the cut, it is told */
     else if (life->answer == QP_ANSWER_DONE && is_last)
         qp_session_close(session, QP_SESSION_STAGED);
     else if (life->answer == QP_ANSWER_DONE && life->input == QP_INPUT_DONE)
         return next_request(session);
     else if (session->has_ended && life->input != QP_INPUT_DONE)
         cut_short(session);
-    else if (life->input == QP_INPUT_HEAD && !qp_parser_has_begun(&request->parser))
-        go_idle(session); /* an empty line in front of a request that has not come */
     else
         qp_session_adjust_reading(session);
     return false;
@@ -409,8 +428,10 @@ static void on_timer(struct qp_timer *timer)
     struct qp_session *session = QP_CONTAINER_OF(timer, struct qp_session, timer);
     struct qp_request *request = session->request;
 
-    if (!request) {
-        qp_session_close(session, QP_SESSION_QUIET);
+    if (qp_session_is_idle(session)) {
+        /* The end of the last answer may still be on its way to a slow client. */
+        const bool is_owing = qp_stream_pending_bytes(session->stream) > 0;
+        qp_session_close(session, is_owing ? QP_SESSION_STAGED : QP_SESSION_QUIET);
     } else if (request->life.input == QP_INPUT_HEAD) {
         refuse(request, &qp_refusal_head_time, QP_NET_TIMEOUT);
         settle(session);

@@ -37,7 +37,7 @@ struct qp_session {
     struct qp_list link;
     struct qp_server *server;
     struct qp_stream *stream;
-    struct qp_request *request; /* NULL: idle, between requests */
+    struct qp_request *request; /* NULL: between requests */
     struct qp_timer timer;      /* idle, head or pace: by the state */
     uint64_t conn_id;
     struct qp_client_address client;
@@ -126,6 +126,8 @@ enum qp_session_end { QP_SESSION_STAGED, QP_SESSION_QUIET, QP_SESSION_CUT };
 void qp_session_open(struct qp_server *server, struct qp_stream *stream,
                      const struct qp_client_address *client, unsigned listener_id, struct qp_tls *tls);
 void qp_session_close(struct qp_session *session, enum qp_session_end how);
+/* Nothing is asked and nothing owed. */
+bool qp_session_is_idle(const struct qp_session *session);
 /* Tells the handler, if it has a request, and cuts. */
 void qp_session_cancel(struct qp_session *session);
 /* Makes reading follow the states. */

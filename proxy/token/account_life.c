@@ -22,6 +22,11 @@ const char *qp_token_state_word(enum qp_token_state state)
     return state_rows[state].word;
 }
 
+const char *qp_token_state_text(enum qp_token_state state)
+{
+    return state_rows[state].text;
+}
+
 static uint64_t now_of(const struct qp_account *account)
 {
     return qp_loop_now_ms(account->keeper->loop);
@@ -188,6 +193,12 @@ static void take_result(void *owner, struct qp_token_call_result *result)
     qp_keeper_settle(account);
 }
 
+/* The asks that waited are looked at again; one that still needs a newer token starts the call. */
+static void pass_gap(struct qp_timer *timer)
+{
+    qp_keeper_settle(QP_CONTAINER_OF(timer, struct qp_account, spaced));
+}
+
 void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const struct qp_account_opts *opts,
                      unsigned index, bool allow_plain)
 {
@@ -195,6 +206,7 @@ void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const
     account->opts = opts;
     account->index = index;
     qp_timer_init(&account->timer, pass_timer);
+    qp_timer_init(&account->spaced, pass_gap);
     if (opts->grant == QP_GRANT_API_TOKEN)
         return;
     account->endpoint = qp_token_endpoint_new(keeper->loop, opts, allow_plain);
@@ -207,6 +219,7 @@ void qp_account_deinit(struct qp_account *account)
     qp_token_call_cancel(&account->call);
     qp_token_endpoint_free(&account->endpoint);
     qp_timer_deinit(&account->timer);
+    qp_timer_deinit(&account->spaced);
     qp_secret_free(&account->token);
     qp_secret_free(&account->refresh_token);
 }
@@ -239,6 +252,12 @@ static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict
             .text = "the origin accepts no token of this account: check datacenter and credentials",
         };
         return true;
+    }
+    uint64_t due_ms = account->issued_ms + qp_account_damping_gap_ms(&account->damping);
+    if (is_on_rejection && now_ms < due_ms) {
+        if (!qp_timer_is_armed(&account->spaced))
+            qp_timer_arm(account->keeper->loop, &account->spaced, due_ms - now_ms);
+        return false;
     }
     if (is_on_rejection && account->damping.never_accepted) {
         qp_account_damping_spend(&account->damping, now_ms);

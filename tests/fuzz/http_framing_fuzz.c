@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (qp_framing_decide(&message, no_body) == QP_REFUSAL_NONE)
         require_sound(&message, no_body);
-    qp_fields_mark_nominated(&message.fields);
+    qp_fields_mark_nominated(&message.fields, &message.fields);
     require_nomination_spares_ours(&message.fields);
     qp_arena_deinit(&arena);
     return 0;

@@ -135,7 +135,7 @@ static void what_passes_follows_rules_and_nomination(void **state)
     qp_arena_init(&arena, 4096, 65536);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         add(&fields, &arena, cases[i].name, "close, x-nominated");
-    qp_fields_mark_nominated(&fields);
+    qp_fields_mark_nominated(&fields, &fields);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(qp_field_passes(&fields.at[i]), cases[i].passes);
         assert_int_equal(qp_field_passes_as_trailer(&fields.at[i]), cases[i].passes_as_trailer);

@@ -206,6 +206,16 @@ static void trailers_are_kept_apart_and_change_nothing(void **state)
         "HEAD GET / 1.1 none keep-alive\n| Host: a\nEND\n");
 }
 
+/* RFC 9110 section 7.6.1: "remove any header or trailer field(s) from the message with the same name". */
+static void connection_nominates_trailers_too(void **state)
+{
+    check_request("POST / HTTP/1.1\r\n" HOST
+                  "Transfer-Encoding: chunked\r\nConnection: x-a\r\n\r\n0\r\nX-A: 1\r\nConnection: X-B\r\n"
+                  "X-B: 2\r\n\r\n",
+                  "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\n"
+                  "| Connection: x-a\nEND\n- X-A: 1\n| Connection: X-B\n| X-B: 2\n");
+}
+
 static void targets_go_through_byte_for_byte(void **state)
 {
     check_request(
@@ -288,6 +298,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_head_has_no_body),
         cmocka_unit_test(the_no_body_expectation_lasts_to_the_final_response),
         cmocka_unit_test(trailers_are_kept_apart_and_change_nothing),
+        cmocka_unit_test(connection_nominates_trailers_too),
         cmocka_unit_test(targets_go_through_byte_for_byte),
         cmocka_unit_test(the_largest_length_is_taken),
         cmocka_unit_test(an_end_of_input_inside_a_message_is_a_cut),

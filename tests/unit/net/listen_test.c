@@ -3,6 +3,7 @@
 #include "net/listen.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,6 +11,15 @@
 
 static int accept_error; /* what accept4() says instead of accepting */
 static unsigned accept_count;
+
+static bool nobody_is_looked_for; /* in /proc, which takes milliseconds */
+
+bool __real_qp_holder_of_tcp(const struct qp_address *address, char *out, size_t size);
+bool __wrap_qp_holder_of_tcp(const struct qp_address *address, char *out, size_t size);
+bool __wrap_qp_holder_of_tcp(const struct qp_address *address, char *out, size_t size)
+{
+    return !nobody_is_looked_for && __real_qp_holder_of_tcp(address, out, size);
+}
 
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags);
@@ -131,6 +141,59 @@ static void a_claimed_port_is_claimed_before_and_while_workers_listen(void **sta
         again = claim(&address);
         qp_listen_release(&again);
     }
+}
+
+struct rival {
+    pthread_barrier_t *barrier;
+    struct qp_address address;
+    struct qp_listen_claim *claims[2];
+    unsigned both;
+};
+
+enum { RIVAL_ROUNDS = 20000 };
+
+static void claim_in_rounds(struct rival *rival, unsigned side)
+{
+    char error[256];
+
+    for (unsigned round = 0; round < RIVAL_ROUNDS; round++) {
+        struct qp_address address = rival->address;
+        pthread_barrier_wait(rival->barrier);
+        for (volatile unsigned delay = 0; side == 1 && delay < round % 400; delay++)
+            continue;
+        if (qp_listen_claim(&address, 0, &rival->claims[side], error, sizeof(error)) != QP_OK)
+            rival->claims[side] = NULL;
+        pthread_barrier_wait(rival->barrier);
+        if (side == 0)
+            rival->both += rival->claims[0] && rival->claims[1];
+        pthread_barrier_wait(rival->barrier);
+        qp_listen_release(&rival->claims[side]);
+    }
+}
+
+static void *claim_too(void *rival)
+{
+    claim_in_rounds(rival, 1);
+    return NULL;
+}
+
+static void of_two_who_claim_together_at_most_one_succeeds(void **state)
+{
+    struct rival rival = {.address = parse("127.0.0.1:0")};
+    pthread_barrier_t barrier;
+    pthread_t other;
+
+    struct qp_listen_claim *first = claim(&rival.address);
+    qp_listen_release(&first);
+    nobody_is_looked_for = true;
+    rival.barrier = &barrier;
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
+    assert_int_equal(pthread_create(&other, NULL, claim_too, &rival), 0);
+    claim_in_rounds(&rival, 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    pthread_barrier_destroy(&barrier);
+    nobody_is_looked_for = false;
+    assert_int_equal(rival.both, 0);
 }
 
 static void a_foreign_listener_is_found_and_named(void **state)
@@ -357,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_claimed_port_is_claimed_before_and_while_workers_listen),
+        cmocka_unit_test(of_two_who_claim_together_at_most_one_succeeds),
         cmocka_unit_test(a_foreign_listener_is_found_and_named),
         cmocka_unit_test(an_address_that_is_not_ours_is_refused_in_words),
         cmocka_unit_test_setup_teardown(a_listener_accepts_and_tells_from_where, make_loop, free_loop),

@@ -1,6 +1,7 @@
 /* Plain streams. */
 #include "fixture.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -358,6 +359,36 @@ static void lingering_ends_at_its_limit(void **state)
     close_end(&b);
 }
 
+static void no_more_than_so_many_linger_and_the_oldest_goes_first(void **state)
+{
+    enum { MANY = QP_LOOP_LINGERING + 8 };
+    static int peers[MANY];
+    struct rlimit limit;
+    char byte;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max < 2 * MANY + 64)
+        skip();
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct end a = {0};
+        int fds[2];
+        connected_pair(AF_UNIX, fds);
+        own(&a, qp_stream_adopt(test_loop, fds[0], AF_UNIX));
+        qp_stream_linger(&a.stream, 60000);
+        peers[i] = fds[1];
+    }
+    run_for_ms(20);
+    assert_int_equal(qp_stream_count(test_loop), QP_LOOP_LINGERING);
+    assert_int_equal(send(peers[0], "x", 1, MSG_NOSIGNAL), -1); /* closed */
+    assert_int_equal(send(peers[MANY - 1], "x", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(read(peers[MANY - 1], &byte, 1), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        close(peers[i]);
+    run_until(no_streams, NULL);
+}
+
 static void lingering_streams_end_with_the_loop(void **state)
 {
     struct end a = {0};
@@ -472,6 +503,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lingering_delivers_the_last_bytes_to_one_who_still_sends, set_up,
                                         free_loop),
         cmocka_unit_test_setup_teardown(lingering_ends_at_its_limit, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(no_more_than_so_many_linger_and_the_oldest_goes_first, set_up,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(lingering_streams_end_with_the_loop, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_failed_write_is_reported_later_and_once, set_up, free_loop),
         cmocka_unit_test_setup_teardown(without_memory_for_output_the_stream_fails, set_up, free_loop),

@@ -9,11 +9,14 @@ enum { BIG_BYTES = 5 * 1024 * 1024 };
 
 static size_t try_write_limit; /* the most that one try may take; 0: no limit */
 static bool memory_is_gone;
+static const uv_stream_t *broken; /* its writes meet a reset */
 
 int __real_uv_try_write(uv_stream_t *stream, const uv_buf_t bufs[], unsigned count);
 int __wrap_uv_try_write(uv_stream_t *stream, const uv_buf_t bufs[], unsigned count);
 int __wrap_uv_try_write(uv_stream_t *stream, const uv_buf_t bufs[], unsigned count)
 {
+    if (stream == broken)
+        return UV_EPIPE;
     if (try_write_limit > 0 && bufs[0].len > try_write_limit) {
         uv_buf_t part = uv_buf_init(bufs[0].base, (unsigned)try_write_limit);
         return __real_uv_try_write(stream, &part, 1);
@@ -41,6 +44,7 @@ static int set_up(void **state)
     make_loop(state);
     try_write_limit = 0;
     memory_is_gone = false;
+    broken = NULL;
     only_12 = *state != NULL;
     assert_int_equal(qp_trust_load(QP_TEST_CERTS "/ca.pem", &trust, error, sizeof(error)), QP_OK);
     client_tls = qp_tls_client_new(test_loop, trust, QP_SLICE("localhost"));
@@ -254,6 +258,63 @@ static void a_cut_without_close_notify_is_truncation(void **state)
     close_end(&server);
 }
 
+static void a_reset_met_in_writing_is_told_behind_a_close_notify(void **state)
+{
+    struct end client = {0};
+    struct end server = {.on_data = echo};
+
+    open_tls(AF_INET, &client, &server);
+    say(&client, &server, "x");
+    send_text(&server, "413");
+    qp_stream_flush(server.stream);
+    close_end(&server);
+    broken = &client.stream->uv.stream;
+    send_text(&client, "more of the request");
+    qp_stream_flush(client.stream);
+    run_until(has_failed, &client);
+    assert_int_equal(client.got_bytes, 4);
+    assert_int_equal(client.end_count, 1);
+    assert_int_equal(client.why, QP_NET_RESET);
+    close_end(&client);
+}
+
+/* Of mbedTLS's inside: no public call makes a server ask for a renegotiation that was compiled out. */
+int mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush);
+
+static void request_hello(struct end *server)
+{
+    mbedtls_ssl_context *ssl = (mbedtls_ssl_context *)server->stream->tls;
+
+    memset(ssl->MBEDTLS_PRIVATE(out_msg), 0, 4);
+    ssl->MBEDTLS_PRIVATE(out_msgtype) = MBEDTLS_SSL_MSG_HANDSHAKE;
+    ssl->MBEDTLS_PRIVATE(out_msglen) = 4;
+    assert_int_equal(mbedtls_ssl_write_record(ssl, 1), 0);
+    qp_stream_tls_push(server->stream);
+}
+
+static void what_a_read_makes_us_say_goes_to_that_stream_only(void **state)
+{
+    struct end client = {0};
+    struct end server = {.on_data = echo};
+    struct end other = {0};
+    struct end other_server = {.on_data = echo};
+
+    open_tls(AF_INET, &client, &server);
+    say(&client, &server, "x");
+    request_hello(&server); /* which the client answers with an alert */
+    send_text(&server, "data");
+    qp_stream_flush(server.stream);
+    client.close_in = IN_DATA;
+    client.close_hard = true;
+    run_until(has_failed, &server);
+    close_end(&server);
+    assert_int_equal(test_loop->cipher_len, 0);
+    open_tls(AF_INET, &other, &other_server);
+    say(&other, &other_server, "y");
+    close_end(&other);
+    close_end(&other_server);
+}
+
 static void damaged_records_are_a_tls_failure(void **state)
 {
     struct end client = {0};
@@ -436,6 +497,9 @@ int main(void)
         BOTH_VERSIONS(slow_readers_on_both_sides_get_all_and_pending_output_is_bounded),
         BOTH_VERSIONS(what_came_during_a_pause_is_delivered_after_it),
         BOTH_VERSIONS(a_cut_without_close_notify_is_truncation),
+        BOTH_VERSIONS(a_reset_met_in_writing_is_told_behind_a_close_notify),
+        cmocka_unit_test_prestate_setup_teardown(what_a_read_makes_us_say_goes_to_that_stream_only, set_up,
+                                                 tear_down, &only_12),
         BOTH_VERSIONS(damaged_records_are_a_tls_failure),
         BOTH_VERSIONS(a_client_without_tls_is_a_failed_handshake),
         BOTH_VERSIONS(a_tls_stream_may_be_closed_in_data_end_and_failed),

@@ -3,10 +3,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "server/session.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -51,6 +53,60 @@ static void closes_silently_what_never_speaks(void **state)
     assert_int_equal(qp_buf_len(&client->in), 0);
 }
 
+static void lets_no_empty_line_move_a_deadline(void **state)
+{
+    stage_opts()->client_head_ms = 100;
+    stage_opts()->client_idle_ms = 100;
+    for (unsigned asked = 0; asked < 2; asked++) {
+        struct wire *client = stage_connect();
+        const uint64_t start_ms = qp_clock_monotonic_ms();
+
+        if (asked) {
+            wire_send(client, GET("/now"));
+            assert_true(wire_run_until(client, "now"));
+        }
+        wire_run_ms(70);
+        wire_send(client, "\r\n");
+        wire_run_ms(20);
+        wire_send(client, "\r\n");
+        assert_true(wire_run_until_end(client));
+        assert_true(qp_clock_monotonic_ms() - start_ms < 160);
+        assert_int_equal(wire_count(client, "HTTP/"), asked);
+    }
+}
+
+static void gives_a_slow_reader_the_end_of_an_answer_though_the_connection_is_idle(void **state)
+{
+    stage_opts()->client_idle_ms = 40;
+    struct wire *client = stage_connect();
+    const size_t bytes = (size_t)8 << 20;
+    const int small = 4096; /* for the kernel, so that what is pending shrinks in small steps */
+    char *body = qp_alloc(bytes);
+    char *room = qp_alloc(32768);
+    size_t got = 0;
+
+    client->paused = true;
+    wire_send(client, GET("/hold"));
+    wire_run_ms(10);
+    const struct qp_session *session = QP_CONTAINER_OF(stage.server->sessions.next, struct qp_session, link);
+    setsockopt(qp_stream_fd(session->stream), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, qp_slice(body, bytes));
+    wire_run_ms(10);
+    while (session->request) { /* it rests when its stream is no longer full */
+        const ssize_t part = recv(client->fd, room, 32768, MSG_DONTWAIT);
+        got += part > 0 ? (size_t)part : 0;
+        wire_run_ms(1);
+    }
+    assert_true(qp_stream_pending_bytes(session->stream) > 0);
+    wire_run_ms(80);
+    client->paused = false;
+    assert_true(wire_run_until_end(client));
+    assert_false(client->reset);
+    assert_true(got + qp_buf_len(&client->in) > bytes);
+    qp_free(room);
+    qp_free(body);
+}
+
 static void closes_idle_connections_silently(void **state)
 {
     stage_opts()->client_idle_ms = 60;
@@ -89,6 +145,23 @@ static void drops_a_body_that_drips(void **state)
     for (unsigned i = 0; i < 50 && !client->ended; i++) {
         wire_send(client, "x");
         wire_run_ms(10);
+    }
+    assert_true(stage_saw("gone QP_NET_TIMEOUT"));
+}
+
+/* A handler may resume with every piece: that makes a dripping body no faster. */
+static void drops_a_body_that_drips_into_an_eager_handler(void **state)
+{
+    stage_opts()->client_body_ms = 80;
+    stage_opts()->body_rate_bytes = 1000;
+    struct wire *client = stage_connect();
+
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for (unsigned i = 0; i < 50 && !client->ended; i++) {
+        wire_send(client, "x");
+        wire_run_ms(10);
+        if (stage.held)
+            qp_request_resume(stage.held);
     }
     assert_true(stage_saw("gone QP_NET_TIMEOUT"));
 }
@@ -280,9 +353,12 @@ int main(void)
         TEST(answers_a_slow_head_with_408),
         TEST(limits_the_second_head_too),
         TEST(closes_silently_what_never_speaks),
+        TEST(lets_no_empty_line_move_a_deadline),
+        TEST(gives_a_slow_reader_the_end_of_an_answer_though_the_connection_is_idle),
         TEST(closes_idle_connections_silently),
         TEST(drops_a_body_that_stands_still),
         TEST(drops_a_body_that_drips),
+        TEST(drops_a_body_that_drips_into_an_eager_handler),
         TEST(waits_for_a_body_that_was_told_to_wait),
         TEST(drops_a_client_that_does_not_take_its_answer),
         TEST(limits_a_body_at_the_byte),

@@ -331,6 +331,46 @@ static void skips_empty_lines_between_requests(void **state)
     assert_true(wire_run_until(client, "now"));
 }
 
+static void takes_an_empty_line_that_comes_in_halves(void **state)
+{
+    struct wire *client = stage_connect();
+
+    wire_send(client, "\r");
+    wire_run_ms(10);
+    wire_send(client, "\n" GET("/now"));
+    assert_true(wire_run_until(client, "now"));
+    assert_true(wire_has(client, "HTTP/1.1 200 OK\r\n"));
+}
+
+static void counts_empty_lines_however_they_come(void **state)
+{
+    struct wire *client = stage_connect();
+
+    for (unsigned i = 0; i < 3; i++) {
+        wire_send(client, "\r\n");
+        wire_run_ms(10);
+    }
+    assert_true(wire_run_until_end(client));
+    assert_true(wire_has(client, "HTTP/1.1 400 "));
+}
+
+static void answers_all_that_was_asked_before_the_client_ended_its_direction(void **state)
+{
+    struct wire *client = stage_connect();
+
+    wire_send(client, GET("/hold") GET("/now") GET("/hold") "GET /cut HT");
+    wire_end_output(client);
+    wire_run_ms(20);
+    qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, QP_SLICE("one"));
+    wire_run_ms(20);
+    qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, QP_SLICE("three"));
+    assert_true(wire_run_until_end(client));
+    assert_true(wire_has(client, "one") && wire_has(client, "now") && wire_has(client, "three"));
+    assert_int_equal(wire_count(client, "HTTP/1.1 200 OK"), 3);
+    assert_false(client->reset);
+    assert_false(stage_saw("/cut"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)
 
 int main(void)
@@ -355,6 +395,9 @@ int main(void)
         TEST(answers_a_client_that_has_ended_its_direction),
         TEST(tells_of_a_client_that_goes_at_each_stage),
         TEST(skips_empty_lines_between_requests),
+        TEST(takes_an_empty_line_that_comes_in_halves),
+        TEST(counts_empty_lines_however_they_come),
+        TEST(answers_all_that_was_asked_before_the_client_ended_its_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
