@@ -14,9 +14,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include <errno.h>
-#include <sys/socket.h>
-
 enum {
     ARENA_BLOCK_BYTES = 4096,
     INFORMED_MAX = 16,
