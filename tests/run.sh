@@ -89,10 +89,8 @@ e2e() { # e2e <preset> [run.py's options...]
     shift
     begin "end-to-end tests $preset $*"
     log=$logs/e2e-$preset.log
-    slowness=1
-    [ "$preset" != tsan ] || slowness=4
     {
-        QP_E2E_SLOWNESS=$slowness PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" "$@" 2>&1
+        PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" "$@" 2>&1
         echo $? >"$logs/status"
     } | tee "$log" | grep --line-buffered -v -E '^[0-9]+ passed, [0-9]+ failed$'
     status=$(cat "$logs/status")
