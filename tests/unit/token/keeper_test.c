@@ -180,6 +180,19 @@ static void test_refresh_token_account_without_one(void **state)
     rig_close(&rig);
 }
 
+static void test_view_tells_when_the_token_expires(void **state)
+{
+    struct rig rig;
+    struct qp_token token;
+    rig_open(&rig, NULL, STEPS({grant("t1", 3600)}));
+    rig_start(&rig);
+    assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_MET);
+    assert_true(qp_view_token(rig.view, 0, 1, &token));
+    uint64_t now_ms = qp_loop_now_ms(rig.loop);
+    assert_in_range(token.expires_at_ms, now_ms + 3590 * 1000, now_ms + 3600 * 1000);
+    rig_close(&rig);
+}
+
 static void test_rotation(void **state)
 {
     struct rig rig;
@@ -346,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_refused_with_a_valid_token),
         cmocka_unit_test(test_invalid_grant),
         cmocka_unit_test(test_refresh_token_account_without_one),
+        cmocka_unit_test(test_view_tells_when_the_token_expires),
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_P4_rotation_beside_an_unusable_token),
         cmocka_unit_test(test_hang_ends_at_the_deadline),
