@@ -797,8 +797,8 @@ def a_token_revoked_again_before_its_replay_is_no_lost_permission(env):
             assert warm_again == [200, 200]
 
             def mint_a_dead_one(conn, request):
-                origin.grant(conn, request)
-                origin.revoke_all()
+                conn.body(request)
+                origin.send_token(conn, dead=True)
             origin.token_scripts = [mint_a_dead_one]
             origin.revoke_all()
             assert proxy.exchange().status == 401

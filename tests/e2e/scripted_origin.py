@@ -485,10 +485,12 @@ class ScriptedOrigin:
         else:
             self.send_token(conn)
 
-    def send_token(self, conn, **more):
-        """Answers with a new token; keyword arguments replace or add JSON members, None removes one."""
+    def send_token(self, conn, dead=False, **more):
+        """Answers with a new token; keyword arguments replace or add JSON members, None removes one. dead: it is revoked before it is sent."""
         members = {"access_token": self.mint(), "token_type": "bearer", "expires_in": self.expires_in, "scope": "manage:all"}
         members.update(more)
+        if dead:
+            self.revoke_all()
         conn.answer(200, json.dumps({key: value for key, value in members.items() if value is not None}).encode())
 
 
