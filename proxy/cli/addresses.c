@@ -34,8 +34,9 @@ static void check_address(struct seen *seen, const char *place, const char *text
     for (size_t i = 0; i < seen->count; i++) {
         if (!qp_address_equal(&seen->at[i].address, &new->address))
             continue;
-        qp_problems_add(problems, place, "found \"%.60s\", which is the same address as %s", text,
-                        seen->at[i].place);
+        qp_problems_add(problems, place,
+                        "found \"%.60s\", which is the same address as %s; give one of them another address",
+                        text, seen->at[i].place);
         return;
     }
     snprintf(new->place, sizeof(new->place), "%s", place);

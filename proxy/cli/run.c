@@ -125,13 +125,14 @@ static int make_workers(struct daemon *daemon)
         .view = &daemon->opts.view,
         .claims = daemon->claims,
         .claim_count = daemon->opts.listener_count,
+        .worker_count = daemon->opts.workers,
         .keeper = daemon->keeper,
         .control = daemon->mailbox,
         .stopped = on_worker_stopped,
     };
     daemon->workers = qp_alloc(daemon->opts.workers * sizeof(struct qp_worker *));
     for (unsigned i = 0; i < daemon->opts.workers; i++) {
-        if (qp_worker_new(&daemon->worker_opts, &daemon->workers[i], error, sizeof error) != QP_OK) {
+        if (qp_worker_new(&daemon->worker_opts, i + 1, &daemon->workers[i], error, sizeof error) != QP_OK) {
             qp_log_error("run", "%s", error);
             return EX_OSERR;
         }

@@ -152,8 +152,8 @@ static void close_parts(struct qp_worker *worker)
     qp_timer_deinit(&worker->access_flush);
 }
 
-enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker **out, char *error,
-                             size_t error_size)
+enum qp_result qp_worker_new(const struct qp_worker_opts *opts, unsigned number, struct qp_worker **out,
+                             char *error, size_t error_size)
 {
     struct qp_worker *worker = qp_alloc(sizeof *worker);
     worker->opts = opts;
@@ -165,7 +165,10 @@ enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker
     worker->last_relay = qp_alloc(RELAY_COUNT * sizeof(uint64_t));
     worker->last_pool = qp_alloc((size_t)opts->relay->account_count * POOL_COUNT * sizeof(uint64_t));
     worker->relay = qp_relay_new(worker->loop, opts->relay, worker->view);
-    worker->server = qp_server_new(worker->loop, opts->server, qp_relay_handler(), worker->relay);
+    struct qp_server_opts server = *opts->server;
+    server.first_conn_id = number;
+    server.conn_id_step = opts->worker_count;
+    worker->server = qp_server_new(worker->loop, &server, qp_relay_handler(), worker->relay);
     qp_timer_init(&worker->access_flush, flush_access_log);
     qp_loop_on_idle(worker->loop, watch_access_log, worker);
     enum qp_result result = open_listeners(worker, error, error_size);

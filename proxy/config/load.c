@@ -147,13 +147,19 @@ static void load_list(struct loader *loader, const struct qp_setting *setting, c
     }
 }
 
+static bool takes_text(const struct qp_setting *setting, const char *text)
+{
+    if (setting->type == QP_SETTING_COUNT)
+        return setting->zero_word && strcmp(text, setting->zero_word) == 0;
+    return setting->type != QP_SETTING_BOOL;
+}
+
 static void load_value(struct loader *loader, const struct qp_setting *setting, const struct object *object,
                        const char *place, const cJSON *value)
 {
     char number[32];
     bool set = false;
-    bool is_text_type = setting->type != QP_SETTING_BOOL;
-    if (cJSON_IsString(value) && is_text_type) {
+    if (cJSON_IsString(value) && takes_text(setting, value->valuestring)) {
         load_text(loader, setting, object, place, value);
         return;
     }

@@ -14,9 +14,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include <errno.h>
-#include <sys/socket.h>
-
 enum {
     ARENA_BLOCK_BYTES = 4096,
     INFORMED_MAX = 16,
@@ -435,4 +432,3 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange)
 {
     return exchange->life.request != QP_HALF_NONE;
 }
-

@@ -39,7 +39,8 @@ struct qp_damping_accepted {
 struct qp_damping {
     unsigned used;
     struct qp_damping_entry entries[QP_DAMPING_ENTRIES];
-    struct qp_damping_accepted accepted[QP_DAMPING_ENTRIES]; /* by hash: a later path takes the place of an earlier one */
+    struct qp_damping_accepted
+        accepted[QP_DAMPING_ENTRIES]; /* by hash: a later path takes the place of an earlier one */
 };
 
 uint64_t qp_damping_hash(unsigned account, struct qp_slice target);
@@ -49,6 +50,7 @@ bool qp_damping_holds(const struct qp_damping *damping, uint64_t path_hash, uint
 void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation,
                          bool accepted_elsewhere, uint64_t now_ms);
 /* The origin accepted a request on the path. */
-void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, uint64_t now_ms);
+void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation,
+                         uint64_t now_ms);
 
 #endif

@@ -41,7 +41,8 @@ void qp_session_open(struct qp_server *server, struct qp_stream *stream,
     session->client = *client;
     session->listener_id = listener_id;
     session->is_tls = tls != NULL;
-    session->conn_id = ++server->next_conn_id;
+    session->conn_id = server->next_conn_id;
+    server->next_conn_id += server->opts.conn_id_step ? server->opts.conn_id_step : 1;
     qp_list_append(&server->sessions, &session->link);
     qp_timer_init(&session->timer, on_timer);
     qp_timer_arm(server->loop, &session->timer, server->opts.client_head_ms);

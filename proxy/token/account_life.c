@@ -106,18 +106,24 @@ static void take_token(struct qp_account *account, struct qp_secret **token, uin
     enter(account, QP_TOKEN_FRESH, due_ms);
 }
 
+/* Before anything else of an answer, even one that is of no use otherwise: the old one is history (DESIGN, P4). */
+static void take_refresh_token(struct qp_account *account, struct qp_grant_answer *answer)
+{
+    if (account->opts->grant != QP_GRANT_REFRESH_TOKEN || !answer->refresh_token)
+        return;
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token = answer->refresh_token;
+    answer->refresh_token = NULL;
+    account->open_redemptions = 0;
+}
+
 static void take_grant(struct qp_account *account, struct qp_grant_answer *answer)
 {
-    /* The rotated refresh token first: once the access token is used, the old one is history (DESIGN, P4). */
-    if (account->opts->grant == QP_GRANT_REFRESH_TOKEN && answer->refresh_token) {
-        qp_secret_free(&account->refresh_token);
-        account->refresh_token = answer->refresh_token;
-        answer->refresh_token = NULL;
-    }
     account->open_redemptions = 0;
     bool is_recovery = account->failures > 0;
+    bool is_first = account->generation == 0; /* says that the account works */
     take_token(account, &answer->access_token, answer->expires_in_s);
-    qp_log_line(is_recovery ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
+    qp_log_line(is_recovery || is_first ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
                 "account '%s': token of generation %llu for %u s%s", account->opts->name,
                 (unsigned long long)account->generation, answer->expires_in_s,
                 is_recovery ? ", the token endpoint is well again" : "");
@@ -179,6 +185,7 @@ static void take_result(void *owner, struct qp_token_call_result *result)
 {
     struct qp_account *account = owner;
     account->call = NULL;
+    take_refresh_token(account, &result->answer);
     if (result->answer.outcome == QP_GRANT_GRANTED)
         take_grant(account, &result->answer);
     else

@@ -91,7 +91,8 @@ static bool was_never_accepted(const struct qp_account_damping *damping)
     return true;
 }
 
-bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms)
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted,
+                               uint64_t now_ms)
 {
     for (int i = 0; i < 2; ++i) {
         if (damping->last[i].generation != generation)
@@ -100,8 +101,7 @@ bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t gene
         damping->last[i].rejected |= !accepted;
         if (accepted)
             damping->accepted_ms = now_ms;
-        bool worked_lately =
-            damping->accepted_ms && now_ms < damping->accepted_ms + QP_PACE_WORKED_LATELY_MS;
+        bool worked_lately = damping->accepted_ms && now_ms < damping->accepted_ms + QP_PACE_WORKED_LATELY_MS;
         bool before = damping->never_accepted;
         damping->never_accepted = !accepted && (before || (was_never_accepted(damping) && !worked_lately));
         if (!before && damping->never_accepted) {

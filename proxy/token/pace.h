@@ -49,7 +49,8 @@ struct qp_account_damping {
 
 void qp_account_damping_new_token(struct qp_account_damping *damping, uint64_t generation);
 /* True if never_accepted changed. A report on an older generation than the last two changes nothing. */
-bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms);
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted,
+                               uint64_t now_ms);
 bool qp_account_damping_is_quiet(const struct qp_account_damping *damping, uint64_t now_ms);
 /* A mint is made although never_accepted: the next one has to wait twice as long. */
 /* How long after the newest token's issue the next mint on a rejection has to wait. */

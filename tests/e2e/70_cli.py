@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import subprocess
 import time
 
 from harness import check_own_error, test
 
-EX_USAGE, EX_NOINPUT, EX_CONFIG = 64, 66, 78
+EX_USAGE, EX_NOINPUT, EX_IOERR, EX_CONFIG = 64, 66, 74, 78
 
 
 def check(env, config, environ=None, mode=0o600, name="c.json"):
@@ -240,6 +241,37 @@ def no_configuration_text_kills_it(env):
             assert not re.search("[\x00-\x08\x0b-\x1f]", err)
 
 
+@test("P8", smoke=True)
+def a_lost_output_is_no_success(env):
+    """A full disk: whoever reads the file later must not take half a help for a whole one."""
+    for arguments in (["--version"], ["--help"], ["check", "--help"], ["check", "--sample"]):
+        with env.part(" ".join(arguments)), open("/dev/full", "w") as full:
+            done = subprocess.run([env.places.qproxy] + arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=30)
+            assert done.returncode == EX_IOERR and b"standard output" in done.stderr, done
+
+
+@test("P1", smoke=True)
+def closed_standard_files_are_not_taken_by_sockets(env):
+    """Else what is meant for standard error goes into whatever got the number 2."""
+    path = env.write("c.json", json.dumps(good(env)), 0o600)
+    daemon = subprocess.Popen(["sh", "-c", 'exec "$0" run -c "$1" 0<&- 1>&- 2>&-', env.places.qproxy, path], env=env.environ())
+    try:
+        deadline = time.monotonic() + 10
+        while len(os.listdir("/proc/%d/task" % daemon.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [os.readlink("/proc/%d/fd/%d" % (daemon.pid, fd)) for fd in range(3)] == ["/dev/null"] * 3
+    finally:
+        daemon.terminate()
+        assert daemon.wait(30) == 0, daemon.returncode
+
+
+@test("P8")
+def check_looks_into_the_ca_file(env):
+    path = env.write("ca.txt", "not a certificate")
+    code, out, err = check(env, good(env, ca_file=path))
+    assert code == EX_CONFIG and out == "" and "ca.txt" in err and "PEM" in err, (code, err)
+
+
 # ---- without a file ----
 
 @test("P8")
@@ -251,6 +283,8 @@ def the_environment_is_enough(env):
     assert code == 0 and origin.authority in out, err
     code, out, err = env.run(["check"], env.environ(QUALTRICS_DATACENTER="iad1", QUALTRICS_API_KEY=env.secret("key-" + env.run_id * 4)))
     assert code == 0 and "iad1" in out and "api_token" in out, err
+    code, out, err = env.run(["check"], env.environ(QUALTRICS_API_KEY="", QUALTRICS_DATACENTER="", **base))
+    assert code == 0 and origin.authority in out, "an empty variable, as compose files make them, is one that is not set: " + err
     code, _, err = env.run(["check"], env.environ(QUALTRICS_DATACENTER="iad1"))
     assert code == EX_CONFIG and "QUALTRICS_CLIENT_ID" in err and "QUALTRICS_API_KEY" in err, err
 

@@ -88,6 +88,7 @@ static void a_wrong_value_is_told_with_what_was_found_and_what_is_allowed(void *
         {"\"log\":{\"level\":\"loud\"}",
          "log.level: found \"loud\"; allowed: \"error\", \"warn\", \"info\", \"debug\"\n"},
         {"\"log\":{\"file\":true}", "log.file: found true; allowed: a text of 1 to 4095 characters\n"},
+        {"\"workers\":\"3\"", "workers: found \"3\"; allowed: a whole number from 1 to 512, or \"auto\"\n"},
         {"\"log\":[]", "log: found no object; allowed: an object: { ... }\n"},
         {"\"listen\":[]", "listen: found an empty list; allowed: at least one text\n"},
         {"\"listen\":{}",

@@ -88,8 +88,7 @@ static void gives_a_slow_reader_the_end_of_an_answer_though_the_connection_is_id
     client->paused = true;
     wire_send(client, GET("/hold"));
     wire_run_ms(10);
-    const struct qp_session *session =
-        QP_CONTAINER_OF(stage.server->sessions.next, struct qp_session, link);
+    const struct qp_session *session = QP_CONTAINER_OF(stage.server->sessions.next, struct qp_session, link);
     setsockopt(qp_stream_fd(session->stream), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, qp_slice(body, bytes));
     wire_run_ms(10);
@@ -122,11 +121,11 @@ static void closes_idle_connections_silently(void **state)
 
 static void drops_a_body_that_stands_still(void **state)
 {
-    stage_opts()->client_body_ms = 80;
+    stage_opts()->client_body_ms = 500; /* ten times a step: a busy machine makes a step longer */
     struct wire *client = stage_connect();
 
-    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
-    for (unsigned i = 0; i < 5; i++) {
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n");
+    for (unsigned i = 0; i < 12; i++) {
         wire_send(client, "x");
         wire_run_ms(50);
     }
