@@ -414,6 +414,36 @@ def an_answer_before_the_upload_is_finished_reaches_the_client(env, close):
 
 
 @test("P6")
+def bytes_behind_an_early_answer_reach_nobody(env):
+    """The answer is whole, the upload is not yet; what the origin says in between must end the connection."""
+    go = threading.Event()
+
+    def script(conn, request):
+        conn.take(request, 1000)
+        conn.answer(body=b"early")
+        go.wait(5)
+        conn.send(STRAY)
+        told.set()
+        conn.body(request)
+    told = threading.Event()
+    origin, proxy = plain(env)
+    origin.scripts = [script]
+    with proxy.connect() as client:
+        client.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Content-Length: 2000"], b"x" * 1000))
+        response = client.response()
+        assert response.body == b"early"
+        go.set()
+        assert told.wait(5)
+        time.sleep(0.1)
+        if response.keeps_alive:
+            client.send(b"x" * 1000)
+            client.request()
+            assert client.response().body == FINE
+    assert proxy.exchange().body == FINE
+    assert len(origin.used()) == 2
+
+
+@test("P6")
 def an_upload_that_goes_on_behind_an_early_answer_gets_it_whole(env):
     def script(conn, request):
         conn.take(request, 1000)
@@ -543,6 +573,56 @@ def a_connection_that_closed_while_idle_costs_nobody_an_error(env, end):
             assert proxy.exchange(method, body=body).status == 200
             assert origin.requests[-1].body == (body or b"")
     assert len(origin.requests) == 8
+
+
+@test("P6", cases={"close": "close", "cut": "cut", "reset": "reset"})
+def a_close_that_could_be_seen_before_sending_is_no_error_for_a_post(env, end):
+    """The request and the origin's close are both there when the proxy wakes up, the request first."""
+    origin, proxy = plain(env)
+    go = threading.Event()
+
+    def script(conn, request):
+        conn.answer()
+        go.wait(10)
+        getattr(conn, end)()
+    origin.scripts = [script]
+    with proxy.connect() as client:
+        client.request()
+        assert client.response().status == 200
+        proxy.pause()
+        client.request("POST", body=b"carried out once")
+        time.sleep(0.02)
+        go.set()
+        time.sleep(0.1)
+        proxy.resume()
+        response = client.response()
+        assert response.status == 200, response
+    assert [request.body for request in origin.requests] == [b"", b"carried out once"]
+
+
+@test("P6", cases={"GET": "GET", "POST": "POST"})
+def what_the_origin_said_before_a_request_is_not_its_answer(env, method):
+    """Origins close an idle connection with a 408; it and the next request may be there in the same moment, the request first."""
+    origin, proxy = plain(env)
+    go = threading.Event()
+
+    def script(conn, request):
+        conn.answer()
+        go.wait(10)
+        conn.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nidle").close()
+    origin.scripts = [script]
+    with proxy.connect() as client:
+        client.request()
+        assert client.response().status == 200
+        time.sleep(1.2)  # a connection that rested: under load nobody need look twice at one that was used a moment ago
+        proxy.pause()
+        client.request(method, body=b"x" if method == "POST" else None)
+        time.sleep(0.02)
+        go.set()
+        time.sleep(0.1)
+        proxy.resume()
+        response = client.response()
+        assert (response.status, response.body) == (200, FINE), response
 
 
 @test("P6")

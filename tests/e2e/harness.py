@@ -199,6 +199,14 @@ class Proxy:
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
 
+    def pause(self):
+        """Stops the whole process, so that what happens meanwhile is all there at once when it resumes."""
+        self.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: "State:\tT" in read_text("/proc/%d/status" % self.pid), what="the process stops")
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def wait_exit(self, seconds=15 * SLOWNESS):
         try:
             code = self.process.wait(seconds)
@@ -210,6 +218,7 @@ class Proxy:
     def stop(self):
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
+            self.resume()
             self.signal()
         return self.wait_exit()
 
@@ -473,6 +482,11 @@ def eventually(condition, seconds=10 * SLOWNESS, what=""):
             return value
         assert time.monotonic() < end, "not within %.0f s: %s" % (seconds, what or condition)
         time.sleep(0.02)
+
+
+def read_text(path):
+    with open(path) as file:
+        return file.read()
 
 
 def free_port():
