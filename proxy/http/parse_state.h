@@ -45,7 +45,7 @@ struct qp_parser {
     uint8_t empty_line_bytes;
     uint8_t tail_bytes;
     char tail[QP_PARSE_TAIL_BYTES]; /* of the head, before `window` */
-    bool method_is_whole; /* and was given to the engine; true for a response */
+    bool method_is_whole;           /* and was given to the engine; true for a response */
     bool first_chunk;
     uint8_t version_bytes;
     bool version_is_whole;

@@ -425,4 +425,3 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange)
 {
     return exchange->life.request != QP_HALF_NONE;
 }
-

@@ -88,8 +88,7 @@ static void gives_a_slow_reader_the_end_of_an_answer_though_the_connection_is_id
     client->paused = true;
     wire_send(client, GET("/hold"));
     wire_run_ms(10);
-    const struct qp_session *session =
-        QP_CONTAINER_OF(stage.server->sessions.next, struct qp_session, link);
+    const struct qp_session *session = QP_CONTAINER_OF(stage.server->sessions.next, struct qp_session, link);
     setsockopt(qp_stream_fd(session->stream), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, qp_slice(body, bytes));
     wire_run_ms(10);
