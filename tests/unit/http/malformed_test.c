@@ -18,7 +18,8 @@ struct refused {
 static const struct refused requests[] = {
     /* start line */
     {501, "not_implemented_method",
-     QP_SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB / HTTP/1.1\r\n" HOST "\r\n")},
+     QP_SLICE("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB / HTTP/1.1\r\n" HOST
+              "\r\n")},
     {400, "bad_request", QP_SLICE(" / HTTP/1.1\r\n" HOST "\r\n")},
     {400, "bad_request", QP_SLICE("G(T / HTTP/1.1\r\n" HOST "\r\n")},
     {400, "bad_request", QP_SLICE("GET\t/ HTTP/1.1\r\n" HOST "\r\n")},
