@@ -105,7 +105,8 @@ build/release/qproxy-standin --cert "$dir/certs/localhost.pem" --key "$dir/certs
     --client-id demo-client --client-secret "$secret" </dev/null >"$dir/origin.out" 2>"$dir/origin.err" &
 origin_pid=$!
 wait_for "$origin_pid" "$dir/origin.out" '^control ' 'The stand-in'
-origin=$(sed -n 's/^origin //p' "$dir/origin.out")
+# By its address: a bare container has no /etc/hosts, and so no localhost.
+origin=$(sed -n 's/^origin //p' "$dir/origin.out" | sed 's/localhost/127.0.0.1/')
 control=$(sed -n 's/^control //p' "$dir/origin.out")
 
 cat >"$dir/qproxy.json" <<CONFIG

@@ -15,6 +15,7 @@ struct qp_list {
 
 #define QP_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `position` is a name that is declared, which takes none. */
 #define QP_LIST_FOR_EACH(position, head) \
     for (struct qp_list *position = (head)->next; position != (head); position = position->next)
 
@@ -22,6 +23,7 @@ struct qp_list {
 #define QP_LIST_FOR_EACH_SAFE(position, head)                                                            \
     for (struct qp_list *position = (head)->next, *position##_next = position->next; position != (head); \
          position = position##_next, position##_next = position->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void qp_list_init(struct qp_list *link)
 {

@@ -1,6 +1,6 @@
 /* log.h - one line per situation. Any thread; a line is one write.
  *
- * Lower-case, no period, variable text quoted by the caller with %s in '' or through qp_log_quote(). A token, a
+ * Lower-case, no period, variable text quoted by the caller with %s in ''. A token, a
  * credential, a body or a whole head is never an argument: secrets have no formatter on purpose.
  * Text form:  2026-11-23T20:15:02.123Z warn  c12 r3 token: message
  * JSON form:  {"time":"…","level":"warn","conn":12,"request":3,"room":"token","message":"…"}

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/poison.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -145,6 +146,13 @@ void qp_wipe(void *memory, size_t bytes)
 {
     if (bytes)
         explicit_bzero(memory, bytes);
+}
+
+void qp_wipe_and_free(void *memory)
+{
+    if (memory)
+        qp_wipe(memory, malloc_usable_size(memory));
+    qp_free(memory);
 }
 
 void qp_secret_guard_process(void)

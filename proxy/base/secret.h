@@ -29,6 +29,8 @@ size_t qp_secret_live_count(void);
 
 /* Overwrites memory in a way that the compiler does not remove. */
 void qp_wipe(void *memory, size_t bytes);
+/* For a block of qp_alloc's family whose size is not known here, as a library's parts are; NULL is fine. */
+void qp_wipe_and_free(void *memory);
 
 /* Process-wide, before any secret is read: no core file, no ptrace by the same user (PR_SET_DUMPABLE 0). Debug builds
  * leave ptrace alone so that debuggers and leak checkers work. */

@@ -34,8 +34,9 @@ static void check_address(struct seen *seen, const char *place, const char *text
     for (size_t i = 0; i < seen->count; i++) {
         if (!qp_address_equal(&seen->at[i].address, &new->address))
             continue;
-        qp_problems_add(problems, place, "found \"%.60s\", which is the same address as %s", text,
-                        seen->at[i].place);
+        qp_problems_add(problems, place,
+                        "found \"%.60s\", which is the same address as %s; give one of them another address",
+                        text, seen->at[i].place);
         return;
     }
     snprintf(new->place, sizeof(new->place), "%s", place);
@@ -52,6 +53,20 @@ static void check_list(struct seen *seen, const char *place, const struct qp_con
     }
 }
 
+/* The admin pages have no login, so the machine itself must be the fence. */
+static void check_admin_is_local(const char *text, struct qp_problems *problems)
+{
+    struct qp_address address;
+    const char *why = NULL;
+    if (qp_address_parse(qp_slice_str(text), &address, &why) == QP_OK && !qp_address_is_loopback(&address))
+        qp_problems_add(
+            problems, "admin.listen",
+            "found \"%.60s\", which others than this machine can reach, and the admin pages have no login in "
+            "this "
+            "version; allowed: a loopback address such as 127.0.0.1:8081 or [::1]:8081, unix:/path, or off",
+            text);
+}
+
 void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *problems)
 {
     size_t count = config->listen.count + 1;
@@ -59,8 +74,10 @@ void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *
         count += config->accounts[i].listen.count;
     struct seen seen = {.at = qp_alloc(count * sizeof(*seen.at))};
     check_list(&seen, "listen", &config->listen, problems);
-    if (config->admin_listen)
+    if (config->admin_listen) {
         check_address(&seen, "admin.listen", config->admin_listen, problems);
+        check_admin_is_local(config->admin_listen, problems);
+    }
     for (size_t i = 0; i < config->account_count; i++) {
         char place[64];
         snprintf(place, sizeof(place), "accounts[%zu].listen", i);

@@ -1,14 +1,19 @@
 #include "cli/cli.h"
+#include "cli/daemon_opts.h"
 
 #include <sysexits.h>
 
-/* What a full disk or a closed pipe swallowed must not look like success. */
-static int finish_output(void)
+/* What `run` would find out only when it makes its TLS contexts: whether the CA files hold certificates. */
+static int judge_ca_files(const struct qp_config *config)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return EX_OK;
-    perror("qproxy: standard output");
-    return EX_IOERR;
+    struct qp_daemon_opts opts;
+    char error[512];
+    if (qp_daemon_opts_init(&opts, config, error, sizeof(error)) != QP_OK) {
+        fprintf(stderr, "qproxy: %s\n", error);
+        return EX_CONFIG;
+    }
+    qp_daemon_opts_deinit(&opts);
+    return EX_OK;
 }
 
 int qp_cli_check(const struct qp_cli_options *options)
@@ -18,13 +23,17 @@ int qp_cli_check(const struct qp_cli_options *options)
     if (options->table)
         qp_config_table(stdout);
     if (options->sample || options->table)
-        return finish_output();
+        return qp_cli_finish_output();
 
     struct qp_config *config = NULL;
     int code = qp_cli_load(options, &config);
     if (code != EX_OK)
         return code;
-    qp_config_print(config, stdout);
+    code = judge_ca_files(config);
+    if (code == EX_OK) {
+        qp_config_print(config, stdout);
+        code = qp_cli_finish_output();
+    }
     qp_config_free(&config);
-    return finish_output();
+    return code;
 }

@@ -18,11 +18,15 @@ int qp_cli_main(int argc, char **argv);
 int qp_cli_run(const struct qp_cli_options *options);
 int qp_cli_check(const struct qp_cli_options *options);
 
+/* EX_OK, or EX_IOERR with a message: what a full disk or a closed pipe swallowed must not look like success. */
+int qp_cli_finish_output(void);
+
 /* Guards the process, loads the configuration and judges its addresses; says everything that is wrong on
  * stderr. Gives 0, or the exit code: *config is written on 0 only. */
 int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config);
 
-/* config may not know net, so addresses are judged here: syntax, and whether two of them are the same. */
+/* config may not know net, so addresses are judged here: syntax, whether two of them are the same, and
+ * whether the admin pages stay on this machine. */
 void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *problems);
 
 #endif

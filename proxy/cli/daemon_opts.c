@@ -171,7 +171,7 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
 {
     *opts = (struct qp_daemon_opts){.account_count = (unsigned)config->account_count,
                                     .workers = worker_count(config)};
-    opts->trusts = qp_alloc((config->account_count + 1) * sizeof *opts->trusts);
+    opts->trusts = qp_alloc((config->account_count + 1) * sizeof(struct qp_trust *));
     opts->accounts = qp_alloc((config->account_count + 1) * sizeof *opts->accounts);
     opts->relay_accounts = qp_alloc((config->account_count + 1) * sizeof *opts->relay_accounts);
     set_listeners(opts, config);

@@ -2,8 +2,10 @@
 #include "cli/cli.h"
 #include "version.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 struct option_row {
     char letter; /* of the short form, or just a number for getopt_long() */
@@ -41,7 +43,17 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 static const char exit_codes[] =
     "Exit codes (sysexits.h): 0 all went well, 64 wrong command line, 66 the configuration file cannot be "
     "read,\n"
-    "69 not available, 71 the system refused something, 75 try again later, 78 the configuration is wrong.\n";
+    "69 an address is in use, 71 the system refused something, 73 a log file cannot be opened, 74 the output "
+    "is "
+    "lost,\n75 a second signal cut the requests in flight, 78 the configuration is wrong.\n";
+
+int qp_cli_finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EX_OK;
+    perror("qproxy: standard output");
+    return EX_IOERR;
+}
 
 static bool takes(const struct command *command, char letter)
 {
@@ -73,7 +85,7 @@ static int print_general_help(void)
         printf("  %-7s  %s\n", commands[i].name, commands[i].help);
     print_options(&commands[0]);
     printf("\n`qproxy SUBCOMMAND --help` says more.\n\n%s", exit_codes);
-    return EX_OK;
+    return qp_cli_finish_output();
 }
 
 static int print_help(const struct command *command)
@@ -81,13 +93,13 @@ static int print_help(const struct command *command)
     printf("Usage: qproxy %s [OPTIONS]\n\n%s: %s\n", command->name, command->name, command->help);
     print_options(command);
     printf("\n%s", exit_codes);
-    return EX_OK;
+    return qp_cli_finish_output();
 }
 
 static int print_version(void)
 {
     puts("qproxy " QP_VERSION);
-    return EX_OK;
+    return qp_cli_finish_output();
 }
 
 static const struct command *find_command(const char *name)
@@ -189,8 +201,18 @@ static int carry_out(const struct command *command, bool named, int argc, char *
     return command->carry_out(&options);
 }
 
+/* A closed standard file would be opened as the next socket, and what is said on standard error be sent to whoever
+ * is at its other end. Opened for the wrong direction, a write to it still fails as it did. */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* takes the lowest number */
+}
+
 int qp_cli_main(int argc, char **argv)
 {
+    hold_standard_files();
     bool named = argc > 1 && argv[1][0] != '-' && argv[1][0] != '\0';
     const struct command *command = named ? find_command(argv[1]) : &commands[0];
     if (!command)

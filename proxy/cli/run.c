@@ -2,10 +2,11 @@
  *
  * Start: configuration, addresses claimed, keeper, workers (each with its listeners), then the first token calls. The daemon listens before
  * it has a token: requests wait for it or are told why there is none.
- * Stop (SIGTERM, SIGINT): each worker drains and stops, then the keeper, then the claims. A second signal ends at once.
+ * Stop (SIGTERM, SIGINT): each worker drains and stops, then the admin listener, the keeper, the claims. A second signal ends at once.
  */
 #include "base/alloc.h"
 #include "base/log.h"
+#include "cli/admin.h"
 #include "cli/cli.h"
 #include "cli/daemon_opts.h"
 #include "cli/worker.h"
@@ -32,6 +33,7 @@ struct daemon {
     struct qp_address *addresses;    /* by listener id */
     struct qp_worker_opts worker_opts;
     struct qp_worker **workers;
+    struct qp_cli_admin *admin; /* NULL: off */
     unsigned running;
     bool stopping;
 };
@@ -93,17 +95,25 @@ static int claim_addresses(struct daemon *daemon)
         qp_log_error("run", "%s", why ? why : error);
         return result == QP_NET_IN_USE ? EX_UNAVAILABLE : EX_OSERR;
     }
-    return EX_OK;
+    return qp_cli_admin_new(daemon->config, &daemon->admin);
+}
+
+static void end_loop(void *context)
+{
+    qp_loop_stop(((struct daemon *)context)->loop);
 }
 
 static void on_worker_stopped(void *receiver, struct qp_worker *worker)
 {
     struct daemon *daemon = receiver;
-    for (unsigned i = 0; i < daemon->opts.workers; i++)
-        if (daemon->workers[i] == worker)
-            qp_worker_free(&daemon->workers[i]);
+    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+        if (daemon->workers[i] != worker)
+            continue;
+        qp_cli_admin_keep(daemon->admin, i);
+        qp_worker_free(&daemon->workers[i]);
+    }
     if (--daemon->running == 0)
-        qp_loop_stop(daemon->loop);
+        qp_cli_admin_drain(daemon->admin, end_loop, daemon);
 }
 
 static int make_workers(struct daemon *daemon)
@@ -115,13 +125,14 @@ static int make_workers(struct daemon *daemon)
         .view = &daemon->opts.view,
         .claims = daemon->claims,
         .claim_count = daemon->opts.listener_count,
+        .worker_count = daemon->opts.workers,
         .keeper = daemon->keeper,
         .control = daemon->mailbox,
         .stopped = on_worker_stopped,
     };
     daemon->workers = qp_alloc(daemon->opts.workers * sizeof(struct qp_worker *));
     for (unsigned i = 0; i < daemon->opts.workers; i++) {
-        if (qp_worker_new(&daemon->worker_opts, &daemon->workers[i], error, sizeof error) != QP_OK) {
+        if (qp_worker_new(&daemon->worker_opts, i + 1, &daemon->workers[i], error, sizeof error) != QP_OK) {
             qp_log_error("run", "%s", error);
             return EX_OSERR;
         }
@@ -144,6 +155,7 @@ static int start_workers(struct daemon *daemon)
 static void begin_stop(struct daemon *daemon)
 {
     daemon->stopping = true;
+    qp_cli_admin_set_stopping(daemon->admin);
     for (unsigned i = 0; i < daemon->running; i++)
         qp_worker_drain(daemon->workers[i], daemon->config->timeouts.drain_ms);
 }
@@ -170,6 +182,7 @@ static void announce(const struct daemon *daemon)
     char address[ADDRESS_BYTES];
     for (unsigned i = 0; i < daemon->opts.listener_count; i++)
         printf("listening on %s\n", qp_address_format(&daemon->addresses[i], address, sizeof address));
+    qp_cli_admin_announce(daemon->admin);
     fflush(stdout);
     qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION, daemon->opts.account_count,
                 daemon->opts.account_count == 1 ? "" : "s", daemon->opts.workers,
@@ -209,6 +222,8 @@ static int serve(struct daemon *daemon)
     qp_keeper_start(daemon->keeper);
     int code = start_workers(daemon);
     if (code == EX_OK)
+        code = qp_cli_admin_open(daemon->admin, daemon->loop, &daemon->opts, daemon->keeper, daemon->workers);
+    if (code == EX_OK)
         announce(daemon);
     else
         begin_stop(daemon);
@@ -221,6 +236,7 @@ static void tear_down(struct daemon *daemon)
 {
     for (unsigned i = 0; daemon->workers && i < daemon->opts.workers; i++)
         qp_worker_free(&daemon->workers[i]);
+    qp_cli_admin_free(&daemon->admin);
     if (daemon->keeper)
         qp_keeper_close(&daemon->keeper);
     for (unsigned i = 0; daemon->claims && i < daemon->opts.listener_count; i++)

@@ -16,7 +16,10 @@ struct qp_worker {
     struct qp_loop *loop;
     struct qp_mailbox *mailbox;
     struct qp_view *view;
-    struct qp_relay *relay;
+    pthread_mutex_t counters_lock; /* held to read the relay's counters, and to put it away */
+    struct qp_relay *relay;        /* NULL: ended; then its last counters are these: */
+    uint64_t *last_relay;
+    uint64_t *last_pool;
     struct qp_server *server;
     struct qp_job ending;
     struct qp_timer access_flush;
@@ -61,12 +64,79 @@ static enum qp_result open_listeners(struct qp_worker *worker, char *error, size
     return QP_OK;
 }
 
+/* ---- what it has done ---- */
+
+#define COUNTER_ROW(name, text) {#name, text, false},
+#define LEVEL_ROW(name, text)   {#name, text, true},
+static const struct qp_admin_counter RELAY_ROWS[] = {QP_RELAY_COUNTER_MAP(COUNTER_ROW)};
+static const struct qp_admin_counter POOL_ROWS[] = {
+    QP_POOL_COUNTER_MAP(COUNTER_ROW, LEVEL_ROW) /* */
+    {"full_handshakes", "TLS handshakes with the origin in full", false},
+    {"resumed_handshakes", "TLS handshakes with the origin that resumed a session", false},
+    {"failed_handshakes", "TLS handshakes with the origin that failed", false},
+};
+#undef COUNTER_ROW
+#undef LEVEL_ROW
+enum {
+    RELAY_COUNT = sizeof RELAY_ROWS / sizeof RELAY_ROWS[0],
+    POOL_COUNT = sizeof POOL_ROWS / sizeof POOL_ROWS[0]
+};
+const struct qp_admin_table qp_worker_relay_counters = {RELAY_ROWS, RELAY_COUNT};
+const struct qp_admin_table qp_worker_pool_counters = {POOL_ROWS, POOL_COUNT};
+
+/* In the order of the rows. */
+static void read_relay(const struct qp_relay *relay, unsigned account_count, uint64_t *values, uint64_t *pool)
+{
+    const struct qp_relay_counters *counters = qp_relay_counters(relay);
+#define READ(name, text) *values++ = qp_count_of(&counters->name);
+    QP_RELAY_COUNTER_MAP(READ)
+#undef READ
+    for (unsigned i = 0; i < account_count; i++) {
+        const struct qp_pool_counters of_pool = qp_relay_pool_counters(relay, i);
+#define READ(name, text) *pool++ = of_pool.name;
+        QP_POOL_COUNTER_MAP(READ, READ)
+#undef READ
+        *pool++ = of_pool.tls.full_handshakes;
+        *pool++ = of_pool.tls.resumed_handshakes;
+        *pool++ = of_pool.tls.failed_handshakes;
+    }
+}
+
+void qp_worker_read(struct qp_worker *worker, uint64_t *relay, uint64_t *pool)
+{
+    unsigned account_count = worker->opts->relay->account_count;
+    pthread_mutex_lock(&worker->counters_lock);
+    if (worker->relay) {
+        read_relay(worker->relay, account_count, relay, pool);
+    } else {
+        memcpy(relay, worker->last_relay, RELAY_COUNT * sizeof *relay);
+        memcpy(pool, worker->last_pool, (size_t)account_count * POOL_COUNT * sizeof *pool);
+    }
+    pthread_mutex_unlock(&worker->counters_lock);
+}
+
+/* The levels are 0 from then on: what was open is closed. */
+static void close_relay(struct qp_worker *worker)
+{
+    struct qp_relay *relay = worker->relay;
+    unsigned account_count = worker->opts->relay->account_count;
+    pthread_mutex_lock(&worker->counters_lock);
+    read_relay(relay, account_count, worker->last_relay, worker->last_pool);
+    for (unsigned i = 0; i < account_count * POOL_COUNT; i++)
+        if (POOL_ROWS[i % POOL_COUNT].is_level)
+            worker->last_pool[i] = 0;
+    worker->relay = NULL;
+    pthread_mutex_unlock(&worker->counters_lock);
+    qp_relay_close(&relay);
+}
+
 /* What the worker has done, for whoever reads the log after a stop. */
 static void log_counters(const struct qp_worker *worker)
 {
     const struct qp_relay_counters *counters = qp_relay_counters(worker->relay);
     struct qp_buf text = {0};
-#define APPEND_COUNTER(name, meaning) qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
+#define APPEND_COUNTER(name, meaning) \
+    qp_buf_append_fmt(&text, " " #name "=%llu", (unsigned long long)counters->name);
     QP_RELAY_COUNTER_MAP(APPEND_COUNTER)
 #undef APPEND_COUNTER
     qp_log_info("run", "worker's totals:%.*s", QP_SLICE_FMT(qp_buf_slice(&text)));
@@ -76,14 +146,14 @@ static void log_counters(const struct qp_worker *worker)
 static void close_parts(struct qp_worker *worker)
 {
     qp_server_close(&worker->server);
-    qp_relay_close(&worker->relay);
+    close_relay(worker);
     qp_view_close(&worker->view);
     qp_mailbox_close(&worker->mailbox);
     qp_timer_deinit(&worker->access_flush);
 }
 
-enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker **out, char *error,
-                             size_t error_size)
+enum qp_result qp_worker_new(const struct qp_worker_opts *opts, unsigned number, struct qp_worker **out,
+                             char *error, size_t error_size)
 {
     struct qp_worker *worker = qp_alloc(sizeof *worker);
     worker->opts = opts;
@@ -91,8 +161,14 @@ enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker
     worker->mailbox = qp_mailbox_new(worker->loop, worker);
     worker->view = qp_view_new(worker->loop, opts->keeper, opts->view);
     qp_keeper_add_view(opts->keeper, worker->view);
+    pthread_mutex_init(&worker->counters_lock, NULL);
+    worker->last_relay = qp_alloc(RELAY_COUNT * sizeof(uint64_t));
+    worker->last_pool = qp_alloc((size_t)opts->relay->account_count * POOL_COUNT * sizeof(uint64_t));
     worker->relay = qp_relay_new(worker->loop, opts->relay, worker->view);
-    worker->server = qp_server_new(worker->loop, opts->server, qp_relay_handler(), worker->relay);
+    struct qp_server_opts server = *opts->server;
+    server.first_conn_id = number;
+    server.conn_id_step = opts->worker_count;
+    worker->server = qp_server_new(worker->loop, &server, qp_relay_handler(), worker->relay);
     qp_timer_init(&worker->access_flush, flush_access_log);
     qp_loop_on_idle(worker->loop, watch_access_log, worker);
     enum qp_result result = open_listeners(worker, error, error_size);
@@ -175,5 +251,8 @@ void qp_worker_free(struct qp_worker **slot)
         close_parts(worker);
         qp_loop_free(&worker->loop);
     }
+    pthread_mutex_destroy(&worker->counters_lock);
+    qp_free(worker->last_relay);
+    qp_free(worker->last_pool);
     qp_free(worker);
 }

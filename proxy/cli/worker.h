@@ -6,6 +6,7 @@
 #ifndef QP_CLI_WORKER_H
 #define QP_CLI_WORKER_H
 
+#include "admin/admin.h"
 #include "net/listen.h"
 #include "relay/relay.h"
 #include "server/server.h"
@@ -20,20 +21,26 @@ struct qp_worker_opts {
     const struct qp_view_opts *view;
     struct qp_listen_claim *const *claims; /* by listener id */
     unsigned claim_count;
+    unsigned worker_count;
     struct qp_keeper *keeper;
     struct qp_mailbox
         *control; /* gets one mail when the worker has stopped; its receiver is handed to `stopped` */
     void (*stopped)(void *control_receiver, struct qp_worker *worker);
 };
 
-/* Everything is made and listens; nothing runs yet. On failure `error` holds one line. Borrows the options. */
-QP_MUST_USE enum qp_result qp_worker_new(const struct qp_worker_opts *opts, struct qp_worker **worker,
-                                         char *error, size_t error_size);
+/* Everything is made and listens; nothing runs yet. number: 1 to worker_count. On failure `error` holds one line. Borrows the options. */
+QP_MUST_USE enum qp_result qp_worker_new(const struct qp_worker_opts *opts, unsigned number,
+                                         struct qp_worker **worker, char *error, size_t error_size);
+/* Reads what the worker has done so far, by the rows of qp_worker_relay_counters, and account by account by those of
+ * qp_worker_pool_counters. Control thread, from new until free, whatever the worker is doing. */
+void qp_worker_read(struct qp_worker *worker, uint64_t *relay, uint64_t *pool);
+extern const struct qp_admin_table qp_worker_relay_counters;
+extern const struct qp_admin_table qp_worker_pool_counters;
 /* Starts the thread. */
 QP_MUST_USE enum qp_result qp_worker_start(struct qp_worker *worker);
 /* Control thread, once, after the start: stops accepting, lets requests in flight finish for limit_ms. `stopped` comes when all is over. */
 void qp_worker_drain(struct qp_worker *worker, uint64_t limit_ms);
-/* After `stopped`, or when it was never started. *worker becomes NULL. */
-void qp_worker_free(struct qp_worker **worker);
+/* After `stopped`, or when it was never started. *slot becomes NULL. */
+void qp_worker_free(struct qp_worker **slot);
 
 #endif

@@ -50,7 +50,7 @@ static void finish_origin(const struct account_view *view)
         account->origin.text = qp_strndup(text, (size_t)len);
     }
     if (account->origin.text)
-        (void)qp_config_url_parse(&account->origin, false); /* both settings were judged when they were read */
+        (void)qp_config_url_parse(&account->origin, false); /* judged when it was read */
 }
 
 static void finish_token_url(const struct account_view *view)
@@ -131,13 +131,13 @@ struct pair {
     struct account_view view; /* of b: the later one is where the problem is shown */
 };
 
-static const char *shared_text(const struct qp_config_list *a, const struct qp_config_list *b)
+static bool share_a_host(const struct qp_config_list *a, const struct qp_config_list *b)
 {
     for (size_t i = 0; i < a->count; i++)
         for (size_t k = 0; k < b->count; k++)
             if (strcmp(a->at[i], b->at[k]) == 0)
-                return a->at[i];
-    return NULL;
+                return true;
+    return false;
 }
 
 /* Segment-wise: /a holds /a and /a/b but not /ab. */
@@ -174,11 +174,17 @@ static void check_prefixes(const struct pair *pair)
             pair->a->name, pair->b->name);
 }
 
+/* An account that only has listeners of its own is never chosen at the common ones. */
+static bool is_at_common_listeners(const struct qp_config_account *account)
+{
+    return has_selector(account) || account->listen.count == 0;
+}
+
 /* At the common listeners. One account without host and path_prefix may stand beside those that have some: it
  * gets what nobody else claims. */
 static void check_selectors(const struct pair *pair)
 {
-    if (pair->a->listen.count || pair->b->listen.count)
+    if (!is_at_common_listeners(pair->a) || !is_at_common_listeners(pair->b))
         return;
     bool a_selects = has_selector(pair->a);
     bool b_selects = has_selector(pair->b);
@@ -193,7 +199,7 @@ static void check_selectors(const struct pair *pair)
         return;
     }
     bool hosts_differ =
-        pair->a->host.count && pair->b->host.count && !shared_text(&pair->a->host, &pair->b->host);
+        pair->a->host.count && pair->b->host.count && !share_a_host(&pair->a->host, &pair->b->host);
     if (!hosts_differ)
         check_prefixes(pair);
 }
@@ -203,45 +209,19 @@ static void check_pair(const struct pair *pair)
     if (strcmp(pair->a->name, pair->b->name) == 0)
         refuse(&pair->view, "name", "accounts[%zu] and accounts[%zu] are both called '%s'", pair->a_index,
                pair->view.index, pair->a->name);
-    const char *address = shared_text(&pair->a->listen, &pair->b->listen);
-    if (address)
-        refuse(&pair->view, "listen", "accounts '%s' and '%s' both listen at %s", pair->a->name,
-               pair->b->name, address);
     check_selectors(pair);
-}
-
-static void check_common_listen(const struct account_view *view, const struct qp_config *config)
-{
-    const char *address = shared_text(&view->account->listen, &config->listen);
-    char *admin_listen = config->admin_listen;
-    struct qp_config_list admin = {.at = &admin_listen, .count = admin_listen ? 1 : 0};
-    if (address)
-        refuse(view, "listen", "%s is also the common listen address", address);
-    address = shared_text(&view->account->listen, &admin);
-    if (address)
-        refuse(view, "listen", "%s is also admin.listen", address);
-}
-
-static void check_admin_listen(const struct qp_config *config, struct qp_problems *problems)
-{
-    for (size_t i = 0; config->admin_listen && i < config->listen.count; i++)
-        if (strcmp(config->admin_listen, config->listen.at[i]) == 0)
-            qp_problems_add(problems, "admin.listen", "%s is also in listen; it needs an address of its own",
-                            config->admin_listen);
 }
 
 void qp_accounts_finish(struct qp_config *config, const struct qp_seen *seen, struct qp_problems *problems)
 {
     if (config->account_count == 0 && problems->count == 0)
         qp_problems_add(problems, "accounts", "missing; allowed: a list of at least one account");
-    check_admin_listen(config, problems);
     for (size_t i = 0; i < config->account_count; i++) {
         struct account_view view = {&config->accounts[i], &seen[i], problems, i};
         finish_origin(&view);
         finish_token_url(&view);
         check_grant(&view);
         check_ca_file(&view);
-        check_common_listen(&view, config);
         for (size_t k = 0; k < view.account->host.count; k++)
             lower(view.account->host.at[k]);
         for (size_t k = 0; k < i; k++)

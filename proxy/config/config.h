@@ -73,7 +73,8 @@ struct qp_config_account {
 struct qp_config {
     char *source; /* the file's path, or "the environment" */
     struct qp_config_list listen;
-    char *admin_listen; /* NULL: off */
+    char *admin_listen;       /* NULL: off */
+    bool admin_is_by_default; /* admin_listen is not written in the configuration */
     struct qp_config_account *accounts;
     size_t account_count;
     uint64_t workers; /* 0: one per core */

@@ -158,8 +158,8 @@ static bool is_root_closed_before(struct scan *scan, size_t at)
 
 static cJSON *parse_blanked(struct scan *scan)
 {
-    cJSON_Hooks hooks = {.malloc_fn = cjson_alloc, .free_fn = qp_free};
-    cJSON_InitHooks(&hooks);
+    /* Any text may be a secret, and cJSON itself frees what it had parsed of a text with an error. */
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = cjson_alloc, .free_fn = qp_wipe_and_free});
     allocation_failed = false;
     const char *end = NULL;
     cJSON *json = cJSON_ParseWithLengthOpts(scan->text, scan->len + 1, &end, true);
@@ -209,18 +209,7 @@ struct cJSON *qp_jsonc_parse(struct qp_slice text, struct qp_problems *problems)
     return json;
 }
 
-/* Not deeper than QP_JSONC_DEEPEST. */
-static void wipe_texts(cJSON *json)
-{
-    for (; json; json = json->next) {
-        if (json->valuestring)
-            qp_wipe(json->valuestring, strlen(json->valuestring));
-        wipe_texts(json->child);
-    }
-}
-
 void qp_jsonc_free(struct cJSON *json)
 {
-    wipe_texts(json);
     cJSON_Delete(json);
 }

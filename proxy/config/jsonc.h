@@ -12,7 +12,7 @@ enum { QP_JSONC_MOST_BYTES = 1024 * 1024, QP_JSONC_DEEPEST = 16 };
 /* NULL when there was a problem: at its line and column. Free with qp_jsonc_free(). */
 struct cJSON *qp_jsonc_parse(struct qp_slice text, struct qp_problems *problems);
 
-/* Wipes all texts first: some may be secrets. */
+/* Wipes it: some texts may be secrets. */
 void qp_jsonc_free(struct cJSON *json);
 
 #endif

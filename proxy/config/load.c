@@ -147,13 +147,19 @@ static void load_list(struct loader *loader, const struct qp_setting *setting, c
     }
 }
 
+static bool takes_text(const struct qp_setting *setting, const char *text)
+{
+    if (setting->type == QP_SETTING_COUNT)
+        return setting->zero_word && strcmp(text, setting->zero_word) == 0;
+    return setting->type != QP_SETTING_BOOL;
+}
+
 static void load_value(struct loader *loader, const struct qp_setting *setting, const struct object *object,
                        const char *place, const cJSON *value)
 {
     char number[32];
     bool set = false;
-    bool is_text_type = setting->type != QP_SETTING_BOOL;
-    if (cJSON_IsString(value) && is_text_type) {
+    if (cJSON_IsString(value) && takes_text(setting, value->valuestring)) {
         load_text(loader, setting, object, place, value);
         return;
     }
@@ -305,6 +311,7 @@ struct qp_config *qp_config_parse(struct qp_slice text, const char *source, cons
     load_object(loader, &(struct object){"", "", config, &loader->top}, json);
     qp_jsonc_free(json);
     set_defaults(config, &loader->top, false);
+    config->admin_is_by_default = !loader->top.settings[qp_setting_find("admin.listen") - qp_settings];
     for (size_t i = 0; i < config->account_count; i++)
         set_defaults(&config->accounts[i], &loader->accounts[i], true);
     set_replay_dir(config);

@@ -54,7 +54,8 @@ void qp_config_forget_environment(void)
 bool qp_reference_environment_has(const char *name)
 {
     const struct variable *variable = find_variable(name);
-    return getenv(name) || (variable && variable->forgotten);
+    const char *value = getenv(name);
+    return (value && *value) || (variable && variable->forgotten);
 }
 
 static const char *const kinds[] = {"env:", "file:", "cred:"};

@@ -17,7 +17,7 @@ struct qp_secret *qp_reference_read(const char *reference, char *why);
  * A). The rest would break header fields and forms. Otherwise as above. */
 struct qp_secret *qp_reference_check(struct qp_slice bytes, const char *what, char *why);
 
-/* True for an environment variable that is set, or was until it was forgotten. */
+/* True for an environment variable that is set and not empty, or was until it was forgotten. */
 bool qp_reference_environment_has(const char *name);
 
 #endif

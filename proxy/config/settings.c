@@ -54,7 +54,8 @@ const struct qp_setting qp_settings[] = {
      .restart = true,
      .help = "Where services connect: \"127.0.0.1:8080\", \"[::1]:8080\", \"unix:/path\", or a list of them. Whoever can connect can use the accounts."},
     {.path = "admin.listen", .type = QP_SETTING_TEXT, .offset = TOP(admin_listen), .fallback = "127.0.0.1:8081", .max = 256,
-     .zero_word = "off", .restart = true, .help = "Where health, metrics and the status page are served."},
+     .zero_word = "off", .restart = true, 
+     .help = "Where health, metrics and the status page are served: a loopback address or unix:/path, because there is no login to it."},
 
     {.path = "accounts[].name", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(name), .fallback = "main", .max = 64,
      .refuse = qp_refuse_name, .help = "What the account is called in logs and metrics."},

@@ -34,6 +34,7 @@ struct qp_dial *qp_dial_start(struct qp_dialer *dialer, const struct qp_dial_eve
 /* No event follows. *slot becomes NULL. */
 void qp_dial_cancel(struct qp_dial **slot);
 
+/* Any thread, as long as the dialer lives. */
 struct qp_tls_counters qp_dialer_tls_counters(const struct qp_dialer *dialer);
 
 #endif

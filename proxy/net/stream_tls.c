@@ -130,9 +130,9 @@ static void handshake_done(struct qp_stream *stream)
 
     session->ready = true;
     if (resumed)
-        tls->counters.resumed_handshakes++;
+        qp_count(&tls->counters.resumed_handshakes);
     else
-        tls->counters.full_handshakes++;
+        qp_count(&tls->counters.full_handshakes);
     /* TLS 1.3 sessions come as tickets, later. */
     if (mbedtls_ssl_get_version_number(&session->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
         qp_tls_keep_session(tls, &session->ssl);
@@ -348,7 +348,7 @@ void qp_stream_tls_free(struct qp_stream *stream)
     struct qp_tls_session *session = stream->tls;
 
     if (!session->ready && stream->fault != QP_OK)
-        session->tls->counters.failed_handshakes++;
+        qp_count(&session->tls->counters.failed_handshakes);
     stream->tls = NULL;
     mbedtls_ssl_free(&session->ssl);
     session->tls->stream_count--;

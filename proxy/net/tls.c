@@ -231,7 +231,11 @@ void qp_tls_drop(struct qp_tls *tls)
 
 struct qp_tls_counters qp_tls_counters(const struct qp_tls *tls)
 {
-    return tls->counters;
+    return (struct qp_tls_counters){
+        .full_handshakes = qp_count_of(&tls->counters.full_handshakes),
+        .resumed_handshakes = qp_count_of(&tls->counters.resumed_handshakes),
+        .failed_handshakes = qp_count_of(&tls->counters.failed_handshakes),
+    };
 }
 
 /* --- sessions to resume --- */

@@ -41,6 +41,7 @@ struct qp_tls_counters {
     uint64_t resumed_handshakes;
     uint64_t failed_handshakes;
 };
+/* Any thread, as long as tls lives. */
 struct qp_tls_counters qp_tls_counters(const struct qp_tls *tls);
 
 #endif

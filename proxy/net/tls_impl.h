@@ -2,6 +2,7 @@
 #ifndef QP_NET_TLS_IMPL_H
 #define QP_NET_TLS_IMPL_H
 
+#include "base/count.h"
 #include "net/tls.h"
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
@@ -25,7 +26,11 @@ struct qp_tls {
     mbedtls_ssl_config conf;
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context random; /* one a loop: no lock, no sharing */
-    struct qp_tls_counters counters;
+    struct {
+        _Atomic uint64_t full_handshakes;
+        _Atomic uint64_t resumed_handshakes;
+        _Atomic uint64_t failed_handshakes;
+    } counters;
     unsigned stream_count; /* streams that use it, closing and lingering ones included */
     bool is_released;      /* its owner has freed it: it goes with the last stream */
     /* client */

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "origin/exchange_impl.h"
 
@@ -29,7 +30,11 @@ struct qp_pool {
     unsigned dial_count;
     unsigned waiting_count;
     unsigned fresh_count; /* of the waiting */
-    struct qp_pool_counters counters;
+    struct {
+#define COUNTED(name, text) _Atomic uint64_t name;
+        QP_POOL_COUNTER_MAP(COUNTED, COUNTED)
+#undef COUNTED
+    } counters; /* for other threads; the loop goes by its own numbers above */
 };
 
 /* One dial that is running. */
@@ -63,6 +68,14 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
     return pool;
 }
 
+/* After each change of a level. */
+static void show_levels(struct qp_pool *pool)
+{
+    qp_count_set(&pool->counters.streams, pool->stream_count);
+    qp_count_set(&pool->counters.idle, pool->idle_count);
+    qp_count_set(&pool->counters.waiting, pool->waiting_count);
+}
+
 /* ---- waiters ---- */
 
 static struct qp_pool_waiter *waiter_at(struct qp_list *link)
@@ -76,6 +89,7 @@ static void unqueue(struct qp_pool *pool, struct qp_pool_waiter *waiter)
     waiter->pool = NULL;
     pool->waiting_count--;
     pool->fresh_count -= waiter->fresh;
+    show_levels(pool);
 }
 
 /* The first one whom this stream suits, or NULL. */
@@ -98,7 +112,7 @@ static void start_dial(struct qp_pool *pool)
     attempt->number = ++pool->last_number;
     qp_list_append(&pool->dialling, &attempt->link);
     pool->dial_count++;
-    pool->counters.dials++;
+    qp_count(&pool->counters.dials);
     attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
 }
 
@@ -151,11 +165,12 @@ static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result res
     qp_free(attempt);
     pool->dial_count--;
     if (!stream) {
-        pool->counters.dial_failures++;
+        qp_count(&pool->counters.dial_failures);
         fail_waiters(pool, number, result, detail);
         return;
     }
     pool->stream_count++;
+    show_levels(pool);
     struct qp_exchange *exchange = qp_exchange_new(pool, pool->loop, stream, &pool->opts.limits);
     struct qp_pool_waiter *waiter = first_waiter(pool, true);
     if (!waiter) {
@@ -174,11 +189,13 @@ static void take_idle(struct qp_exchange *exchange)
     qp_list_remove(&exchange->link);
     exchange->is_idle = false;
     exchange->pool->idle_count--;
+    show_levels(exchange->pool);
 }
 
 static void discard(struct qp_exchange *exchange, bool polite)
 {
     exchange->pool->stream_count--;
+    show_levels(exchange->pool);
     qp_exchange_free(exchange, polite);
 }
 
@@ -194,7 +211,7 @@ void qp_pool_evict(struct qp_exchange *exchange)
 {
     struct qp_pool *pool = exchange->pool;
 
-    pool->counters.evicted++;
+    qp_count(&pool->counters.evicted);
     take_idle(exchange);
     discard(exchange, false);
     /* It may have been meant for somebody who waits. */
@@ -217,6 +234,7 @@ void qp_pool_take_back(struct qp_exchange *exchange, bool can_live, bool polite)
     exchange->idle_since_ms = qp_loop_now_ms(pool->loop);
     qp_list_prepend(&pool->idle, &exchange->link);
     pool->idle_count++;
+    show_levels(pool);
     if (pool->idle_count > pool->opts.idle_streams && !is_wanted)
         evict_oldest(pool);
     if (!qp_timer_is_armed(&pool->idle_timer))
@@ -263,7 +281,7 @@ struct qp_exchange *qp_pool_try_take(struct qp_pool *pool)
         return NULL;
     struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
     take_idle(exchange);
-    pool->counters.taken_warm++;
+    qp_count(&pool->counters.taken_warm);
     return exchange;
 }
 
@@ -278,6 +296,7 @@ enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter,
     qp_list_append(&pool->waiting, &waiter->link);
     pool->waiting_count++;
     pool->fresh_count += fresh;
+    show_levels(pool);
     if (pool->idle_count > 0)
         qp_later(pool->loop, &pool->serve);
     start_dials(pool);
@@ -327,11 +346,10 @@ void qp_pool_close(struct qp_pool **pool)
 
 struct qp_pool_counters qp_pool_counters(const struct qp_pool *pool)
 {
-    struct qp_pool_counters counters = pool->counters;
-
-    counters.streams = pool->stream_count;
-    counters.idle = pool->idle_count;
-    counters.waiting = pool->waiting_count;
-    counters.tls = qp_dialer_tls_counters(pool->dialer);
-    return counters;
+    return (struct qp_pool_counters){
+#define READ(name, text) .name = qp_count_of(&pool->counters.name),
+        QP_POOL_COUNTER_MAP(READ, READ)
+#undef READ
+            .tls = qp_dialer_tls_counters(pool->dialer),
+    };
 }

@@ -50,16 +50,23 @@ QP_MUST_USE enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_wai
 /* No `done` follows. Harmless when it is not waiting. */
 void qp_pool_cancel(struct qp_pool_waiter *waiter);
 
+/* COUNTER: only grows. LEVEL: as it is now. */
+#define QP_POOL_COUNTER_MAP(COUNTER, LEVEL)                                            \
+    COUNTER(dials, "connections to the origin begun")                                  \
+    COUNTER(dial_failures, "connections to the origin that could not be made")         \
+    COUNTER(taken_warm, "times that a kept connection to the origin was used at once") \
+    COUNTER(evicted, "kept connections to the origin that died or spoke while idle")   \
+    LEVEL(streams, "open connections to the origin")                                   \
+    LEVEL(idle, "open connections to the origin that are idle")                        \
+    LEVEL(waiting, "requests that wait for a connection to the origin")
+
 struct qp_pool_counters {
-    uint64_t dials;
-    uint64_t dial_failures;
-    uint64_t taken_warm;
-    uint64_t evicted; /* died or spoke while idle */
-    uint32_t streams;
-    uint32_t idle;
-    uint32_t waiting;
+#define QP_POOL_COUNTER_FIELD(name, text) uint64_t name;
+    QP_POOL_COUNTER_MAP(QP_POOL_COUNTER_FIELD, QP_POOL_COUNTER_FIELD)
+#undef QP_POOL_COUNTER_FIELD
     struct qp_tls_counters tls;
 };
+/* Any thread, as long as the pool lives: each number is exact, the set is not a snapshot. */
 struct qp_pool_counters qp_pool_counters(const struct qp_pool *pool);
 
 #endif

@@ -18,7 +18,7 @@ struct qp_access {
     unsigned attempts;
     unsigned replays;
     /* Two letters. Who ended it: '-' nobody (whole answer), P proxy's own answer, C client, O origin, T time limit. When: '-' done, or the state's
-     * letter: T token, S stream, U upload, W waiting for the head, B body. */
+     * letter: H head, T token, S stream, U upload, W waiting for the head, B body. */
     char ended_by;
     char ended_in;
     const char *error; /* code of our own answer; NULL: none */

@@ -32,10 +32,18 @@ static uint64_t announced_length(const struct qp_message *head)
     return QP_LENGTH_UNKNOWN;
 }
 
+/* A part of a body (206) stays as it is: its Content-Range counts the bytes that the origin has. */
+static bool may_hold_links(const struct relayed *r)
+{
+    const struct qp_message *head = r->attempt.head;
+    return r->account->rewrite_links && head->body_kind != QP_BODY_NONE && head->status != 206 &&
+           qp_rewrite_is_plain_json(head) && qp_request_authority(r->request).len > 0;
+}
+
 static enum answer_mode choose_mode(const struct relayed *r)
 {
     const struct qp_message *head = r->attempt.head;
-    if (!r->account->rewrite_links || head->body_kind == QP_BODY_NONE || !qp_rewrite_is_plain_json(head))
+    if (!may_hold_links(r))
         return ANSWER_AS_IT_COMES;
     return head->body_kind == QP_BODY_LENGTH && head->body_length <= COLLECTED_BYTES ? ANSWER_COLLECTED
                                                                                      : ANSWER_LINKS_STREAMED;

@@ -2,8 +2,7 @@
 #ifndef QP_RELAY_COUNTERS_H
 #define QP_RELAY_COUNTERS_H
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "base/count.h"
 
 #define QP_RELAY_COUNTER_MAP(X)                                                        \
     X(requests, "requests taken")                                                      \
@@ -26,12 +25,6 @@ struct qp_relay_counters {
 #undef QP_RELAY_COUNTER_FIELD
 };
 
-/* One writer, so a relaxed load and store do: no locked instruction on the hot path. */
-static inline void qp_count(_Atomic uint64_t *counter)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-}
 #define QP_COUNT(counters, name) qp_count(&(counters)->name)
 
 #endif

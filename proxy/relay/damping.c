@@ -43,10 +43,15 @@ static struct qp_damping_entry *place(struct qp_damping *damping, uint64_t path_
     return oldest;
 }
 
-void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, bool accepted_elsewhere, uint64_t now_ms)
+void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_t generation,
+                         bool accepted_elsewhere, uint64_t now_ms)
 {
-    unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
-    if (damping->accepted[slot].path_hash == path_hash && damping->accepted[slot].generation >= generation)
+    const struct qp_damping_accepted *accepted = &damping->accepted[path_hash % QP_DAMPING_ENTRIES];
+    const bool is_known = accepted->path_hash == path_hash;
+    const bool worked_lately = is_known && now_ms < accepted->at_ms + QP_DAMPING_WORKED_LATELY_MS;
+    if (is_known && accepted->generation >= generation)
+        return;
+    if (worked_lately && !accepted_elsewhere)
         return;
     struct qp_damping_entry *entry = place(damping, path_hash);
     uint32_t hold_ms = 0;
@@ -56,18 +61,20 @@ void qp_damping_rejected(struct qp_damping *damping, uint64_t path_hash, uint64_
         hold_ms = entry->hold_ms ? entry->hold_ms * 2 : HOLD_FIRST_MS;
     } else {
         damping->used += entry->path_hash == 0;
-        hold_ms = accepted_elsewhere ? HOLD_FIRST_MS : 0;
+        hold_ms = accepted_elsewhere && !worked_lately ? HOLD_FIRST_MS : 0;
     }
     hold_ms = hold_ms < HOLD_MOST_MS ? hold_ms : HOLD_MOST_MS;
     *entry = (struct qp_damping_entry){
         .path_hash = path_hash, .generation = generation, .until_ms = now_ms + hold_ms, .hold_ms = hold_ms};
 }
 
-void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation)
+void qp_damping_accepted(struct qp_damping *damping, uint64_t path_hash, uint64_t generation, uint64_t now_ms)
 {
-    unsigned slot = (unsigned)(path_hash % QP_DAMPING_ENTRIES);
-    damping->accepted[slot].path_hash = path_hash;
-    damping->accepted[slot].generation = generation;
+    struct qp_damping_accepted *accepted = &damping->accepted[path_hash % QP_DAMPING_ENTRIES];
+    bool is_late = accepted->path_hash == path_hash && accepted->generation > generation;
+    if (!is_late)
+        *accepted =
+            (struct qp_damping_accepted){.path_hash = path_hash, .generation = generation, .at_ms = now_ms};
     unsigned at = find(damping, path_hash);
     if (at == QP_DAMPING_ENTRIES)
         return;

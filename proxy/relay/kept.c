@@ -9,6 +9,7 @@
 enum {
     BLOCK_BYTES = 64 * 1024,
     SEALED_BYTES = BLOCK_BYTES + QP_SEAL_TAG_BYTES,
+    LARGE_BYTES = 4 * BLOCK_BYTES,
     WARM_BYTES = 64 * 1024 /* of memory that stays with the struct between requests */
 };
 
@@ -88,6 +89,17 @@ static bool open_file(struct qp_kept *kept)
     return true;
 }
 
+/* What is left is less than a block: gives a large buffer back. */
+static void shrink(struct qp_buf *memory)
+{
+    struct qp_buf tail = {0};
+    if (memory->capacity <= LARGE_BYTES)
+        return;
+    qp_buf_append(&tail, qp_buf_slice(memory));
+    qp_buf_deinit(memory);
+    *memory = tail;
+}
+
 /* Moves whole blocks from memory to the file. */
 static bool spill(struct qp_kept *kept)
 {
@@ -107,15 +119,7 @@ static bool spill(struct qp_kept *kept)
         kept->file_bytes += BLOCK_BYTES;
         qp_buf_consume(&kept->memory, BLOCK_BYTES);
     }
-    /* What is left is less than a block: give the large buffer back. */
-    struct qp_buf tail = {0};
-    qp_buf_append(&tail, qp_buf_slice(&kept->memory));
-    if (kept->memory.capacity > 4 * BLOCK_BYTES) {
-        qp_buf_deinit(&kept->memory);
-        kept->memory = tail;
-    } else {
-        qp_buf_deinit(&tail);
-    }
+    shrink(&kept->memory);
     return true;
 }
 

@@ -63,22 +63,23 @@ static struct qp_slice take_authority(struct qp_slice *text)
     return authority;
 }
 
+/* Leaves what stands behind the colon in *authority, unset without one. Unset: brackets that do not pair, or something behind them. */
+static struct qp_slice take_host(struct qp_slice *authority)
+{
+    if (authority->len == 0 || authority->at[0] != '[')
+        return qp_slice_cut(authority, ':');
+    struct qp_slice host = qp_slice_cut(authority, ']');
+    if (!authority->at || qp_slice_cut(authority, ':').len > 0)
+        return QP_SLICE_NONE;
+    return qp_slice(host.at + 1, host.len - 1);
+}
+
 /* host[:port] of the account's origin, or any name below qualtrics.com at the default port. */
 static bool is_ours(const struct qp_links_rules *rules, struct qp_slice authority)
 {
-    struct qp_slice host = authority;
     uint64_t port = 443;
-    if (authority.len && authority.at[0] == '[') {
-        host = qp_slice_cut(&authority, ']');
-        host = qp_slice(host.at + 1, host.len - 1);
-        if (authority.at && authority.len && authority.at[0] == ':')
-            authority = qp_slice(authority.at + 1, authority.len - 1);
-        else
-            authority = QP_SLICE_NONE;
-    } else {
-        host = qp_slice_cut(&authority, ':');
-    }
-    if (authority.at && !qp_slice_to_u64(authority, &port))
+    struct qp_slice host = take_host(&authority);
+    if (!host.at || (authority.at && !qp_slice_to_u64(authority, &port)))
         return false;
     if (port == rules->origin_port && qp_slice_is_nocase(host, rules->origin_host))
         return true;
@@ -106,6 +107,8 @@ static void give_held_value(struct qp_links *links, qp_links_sink sink, void *co
 static enum key classify_key(const struct qp_links *links)
 {
     struct qp_slice name = qp_buf_slice(&links->held);
+    if (!name.at) /* never: it has its quotes at least */
+        return KEY_OTHER;
     if (links->depth == 1)
         return qp_slice_is(name, KEY_TEXT_RESULT) ? KEY_RESULT : KEY_OTHER;
     return links->in_result && (qp_slice_is(name, KEY_TEXT_NEXT_PAGE) || qp_slice_is(name, KEY_TEXT_FILE))
@@ -190,15 +193,17 @@ static size_t feed_held(struct qp_links *links, struct qp_slice text, qp_links_s
 {
     bool ended;
     size_t run = string_run(links, text, &ended);
-    qp_buf_append(&links->held, qp_slice(text.at, run));
-    if (ended) {
-        held_string_ends(links, sink, context);
-    } else if (qp_buf_len(&links->held) > HELD_BYTES) {
+    if (qp_buf_len(&links->held) + run > HELD_BYTES) {
         sink(context, qp_buf_slice(&links->held));
+        sink(context, qp_slice(text.at, run));
         qp_buf_clear(&links->held);
         links->expects_key = false;
-        links->phase = PHASE_STRING;
+        links->phase = ended ? PHASE_BETWEEN : PHASE_STRING;
+        return run;
     }
+    qp_buf_append(&links->held, qp_slice(text.at, run));
+    if (ended)
+        held_string_ends(links, sink, context);
     return run;
 }
 

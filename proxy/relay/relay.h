@@ -55,7 +55,7 @@ const struct qp_handler *qp_relay_handler(void);
 /* Requires that the server whose handler it is has closed. *relay becomes NULL. */
 void qp_relay_close(struct qp_relay **relay);
 
-/* Read from any thread: each counter is exact, the set is not a snapshot. */
+/* Both are read from any thread: each counter is exact, the set is not a snapshot. */
 const struct qp_relay_counters *qp_relay_counters(const struct qp_relay *relay);
 struct qp_pool_counters qp_relay_pool_counters(const struct qp_relay *relay, unsigned account);
 

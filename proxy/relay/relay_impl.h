@@ -15,7 +15,7 @@ struct qp_relay {
     struct qp_kept_budget kept_budget;
     struct qp_pool **pools;       /* by account */
     struct qp_slice *authorities; /* by account: what Host says to the origin */
-    uint64_t *accepted; /* by account: the newest generation that the origin accepted here */
+    uint64_t *accepted;           /* by account: the newest generation that the origin accepted here */
     struct qp_list warm;          /* requests kept for reuse */
     unsigned warm_count;
     struct qp_buf head;    /* scratch for a head with a token: wiped after each use */
@@ -26,7 +26,7 @@ struct qp_relay {
 };
 
 /* The handler's parts (request.c). */
-void qp_relay_on_head(void *relay, struct qp_request *request);
+void qp_relay_on_head(void *context, struct qp_request *request);
 void qp_relay_on_body(struct qp_request *request, struct qp_slice piece);
 void qp_relay_on_end(struct qp_request *request);
 void qp_relay_on_drained(struct qp_request *request);

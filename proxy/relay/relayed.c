@@ -4,7 +4,12 @@
 #include "base/log.h"
 #include "relay/access.h"
 
-enum { WARM_REQUESTS = 256, WARM_BODY_BYTES = 4096 };
+enum {
+    WARM_REQUESTS = 256,
+    WARM_BODY_BYTES = 4096,
+    /* Then the body goes without a 100: the origin may not know Expect (RFC 9110 section 10.1.1). */
+    CONTINUE_MS = 1000
+};
 
 struct state_row {
     char letter;
@@ -68,6 +73,8 @@ void qp_relayed_arm_deadline(struct relayed *r)
     size_t offset = STATES[r->state].deadline;
     uint32_t after_ms =
         offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
+    if (r->attempt.waits_for_continue)
+        after_ms = CONTINUE_MS;
     if (after_ms)
         qp_timer_arm(r->relay->loop, &r->deadline, after_ms);
     else

@@ -56,6 +56,7 @@ struct relayed {
     unsigned expired; /* times that the token ran out while the stream was awaited */
     bool minted;      /* has asked for a newer token */
     bool retried;     /* after a dead stream */
+    bool rejected;    /* the last attempt was, and the next one is its replay */
     bool holding;     /* a rejected answer is held while TOKEN waits */
     bool held_ended;
     enum answer_mode mode;

@@ -19,7 +19,8 @@ enum qp_replay_verdict qp_may_replay(const struct qp_replay_case *c)
 
 bool qp_may_retry(const struct qp_retry_case *c)
 {
-    return c->reused && !c->answered && c->body_whole && !c->retried && (c->idempotent || !c->sent);
+    return c->reused && !c->answered && c->body_whole && !c->retried && c->attempts < QP_ATTEMPTS_MOST &&
+           (c->idempotent || !c->sent);
 }
 
 bool qp_is_idempotent(struct qp_slice method)

@@ -34,8 +34,9 @@ struct qp_retry_case {
     bool answered; /* a byte of the response came */
     bool body_whole;
     bool idempotent;
-    bool sent;    /* a byte of the request went out */
-    bool retried; /* once is enough: the retry runs on a fresh stream */
+    bool sent;         /* a byte of the request went out */
+    bool retried;      /* once is enough: the retry runs on a fresh stream */
+    unsigned attempts; /* made, this one included */
 };
 
 /* After a failure of the stream (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1). */

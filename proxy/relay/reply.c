@@ -1,5 +1,5 @@
 #include "relay/reply.h"
-#include "http/write.h"
+#include "server/envelope.h"
 
 static const struct qp_reply_row ROWS[] = {
 #define QP_REPLY_ROW(name, status, code, text) [name] = {status, code, text},
@@ -80,19 +80,7 @@ enum qp_reply qp_reply_for_need(enum qp_need_outcome outcome)
 void qp_reply_body(struct qp_buf *body, unsigned status, const char *code, const char *text,
                    const char *detail, uint64_t conn, uint64_t request)
 {
-    qp_buf_append_fmt(body, "{\"meta\":{\"httpStatus\":\"%u - ", status);
-    qp_buf_append(body, qp_status_reason(status));
-    qp_buf_append_fmt(body, "\",\"requestId\":\"qproxy-%llu-%llu\",\"error\":{\"errorMessage\":\"qproxy: ",
-                      (unsigned long long)conn, (unsigned long long)request);
-    qp_buf_append_json(body, qp_slice_str(text));
-    if (detail && *detail) {
-        qp_buf_append(body, QP_SLICE(" ("));
-        qp_buf_append_json(body, qp_slice_str(detail));
-        qp_buf_append_char(body, ')');
-    }
-    qp_buf_append(body, QP_SLICE("\",\"errorCode\":\"qproxy_"));
-    qp_buf_append_json(body, qp_slice_str(code));
-    qp_buf_append(body, QP_SLICE("\"}}}\n"));
+    qp_envelope_error(body, status, code, text, detail, conn, request);
 }
 
 void qp_reply_extra(struct qp_buf *lines, const char *code, uint32_t retry_after_s)

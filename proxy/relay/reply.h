@@ -69,8 +69,7 @@ enum qp_reply qp_reply_for_need(enum qp_need_outcome outcome);
 
 #define QP_REPLY_CONTENT_TYPE "application/json"
 
-/* {"meta":{"httpStatus":"503 - Service Unavailable","requestId":"qproxy-12-3","error":{"errorMessage":…,"errorCode":…}}}. detail: one more
- * sentence or NULL. */
+/* qp_envelope_error(). */
 void qp_reply_body(struct qp_buf *body, unsigned status, const char *code, const char *text,
                    const char *detail, uint64_t conn, uint64_t request);
 /* Content-Type and X-Qproxy-Error lines and, for retry_after_s > 0, "Retry-After: n\r\n". */

@@ -23,8 +23,6 @@
 
 enum {
     HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
-    CONTINUE_MS =
-        1000, /* then the body goes without a 100: the origin may not know Expect (RFC 9110 section 10.1.1) */
     LARGE_UPLOAD_LIFE_MS =
         60000,       /* the life that a token must have left for an upload that cannot be replayed */
     EXPIRED_MOST = 5 /* tokens that run out before they can be used: then the request gives up */
@@ -241,9 +239,10 @@ static struct qp_exchange *take_kept_stream(struct relayed *r, struct qp_pool *p
 static void enter_stream(struct relayed *r, const struct detail *d)
 {
     (void)d;
-    if (r->holding) {
+    if (r->rejected) {
         QP_COUNT(&r->relay->counters, replays);
         r->replays++;
+        r->rejected = false;
     }
     drop_attempt(r);
     struct qp_pool *pool = r->relay->pools[r->account_index];
@@ -306,19 +305,27 @@ static void enter_send(struct relayed *r, const struct detail *d)
         on_expired(r);
         return;
     }
-    qp_relayed_set_state(r, STATE_SEND);
     QP_COUNT(&r->relay->counters, attempts);
     r->attempts++;
     r->attempt.generation = token.generation;
+    /* Also in a replay: a client that was not told to go on still waits. */
     bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
-    r->attempt.waits_for_continue = r->attempts == 1 && message->body_kind != QP_BODY_NONE &&
-                                    (client_waits || qp_upload_is_past_replay(r));
+    r->attempt.waits_for_continue =
+        message->body_kind != QP_BODY_NONE && (client_waits || qp_upload_is_past_replay(r));
     qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
                       qp_slice_is(message->method, QP_SLICE("HEAD")));
+    qp_relayed_set_state(r, STATE_SEND);
     send_head(r, token.value);
-    if (r->attempt.waits_for_continue)
-        qp_timer_arm(r->relay->loop, &r->deadline, CONTINUE_MS);
     pump(r);
+}
+
+/* For a 100. The body may go. */
+static void stop_waiting(struct relayed *r)
+{
+    if (!r->attempt.waits_for_continue)
+        return;
+    r->attempt.waits_for_continue = false;
+    qp_relayed_arm_deadline(r);
 }
 
 void qp_relay_on_body(struct qp_request *request, struct qp_slice piece)
@@ -331,8 +338,9 @@ void qp_relay_on_body(struct qp_request *request, struct qp_slice piece)
 void qp_relay_on_end(struct qp_request *request)
 {
     struct relayed *r = qp_request_context(request);
-    if (r)
-        pump(r);
+    if (r->kept.total == 0) /* there is nothing to wait for a 100 with */
+        stop_waiting(r);
+    pump(r);
 }
 
 static void on_exchange_drained(void *owner)
@@ -348,9 +356,8 @@ static void on_informed(void *owner, const struct qp_message *head)
     bool asked = qp_request_message(r->request)->expect_continue;
     if (head->status != 100 || asked)
         qp_request_inform(r->request, head->status, head->reason, &head->fields);
-    if (head->status == 100 && r->attempt.waits_for_continue) {
-        r->attempt.waits_for_continue = false;
-        qp_relayed_arm_deadline(r);
+    if (head->status == 100) {
+        stop_waiting(r);
         pump(r);
     }
 }
@@ -359,8 +366,7 @@ static void on_send_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
     if (r->attempt.waits_for_continue) {
-        r->attempt.waits_for_continue = false;
-        qp_relayed_arm_deadline(r);
+        stop_waiting(r);
         if (qp_request_message(r->request)->expect_continue)
             qp_request_inform(r->request, 100, QP_SLICE_NONE, NULL);
         pump(r);
@@ -383,7 +389,7 @@ static void learn(struct relayed *r, bool accepted)
         return;
     qp_view_report(relay->view, r->account_index, generation, accepted);
     if (accepted) {
-        qp_damping_accepted(&relay->damping, r->path_hash, generation);
+        qp_damping_accepted(&relay->damping, r->path_hash, generation, qp_loop_now_ms(relay->loop));
         *newest_accepted = generation > *newest_accepted ? generation : *newest_accepted;
     } else if (r->minted && generation >= r->min_generation) {
         qp_damping_rejected(&relay->damping, r->path_hash, generation, *newest_accepted >= generation,
@@ -418,7 +424,7 @@ static void pass_rejected_on(struct relayed *r, enum qp_replay_verdict verdict)
         [QP_REPLAY_WITH_NEW] = "",
         [QP_REPLAY_STATIC] = "an API token cannot be refreshed: check its value and the datacenter",
         [QP_REPLAY_BODY_GONE] =
-            "the request cannot be sent again because its body is larger than replay.body",
+            "the request cannot be sent again because its body is no longer kept (see replay.body)",
         [QP_REPLAY_EXHAUSTED] =
             "a fresh token was rejected too: check the account's permissions and datacenter",
         [QP_REPLAY_DAMPED] = "no new token is made for it, because the last fresh one was rejected too",
@@ -456,7 +462,7 @@ static void on_origin_head(struct relayed *r, const struct detail *d)
  * used again. */
 static void hold_rejected(struct relayed *r, bool needs_new)
 {
-    r->holding = true;
+    r->holding = r->rejected = true;
     r->min_generation = r->attempt.generation + 1;
     r->minted = r->minted || needs_new;
     await_token(r);
@@ -473,27 +479,45 @@ static void on_held_failed(struct relayed *r, const struct detail *d)
 {
     (void)d;
     drop_attempt(r);
-    QP_COUNT(&r->relay->counters, replays);
-    r->replays++;
+}
+
+/* The held answer goes to the client as it came, and what is left of both bodies goes on. */
+static void relay_held(struct relayed *r)
+{
+    bool ended = r->held_ended;
+    pass_rejected_on(r, QP_REPLAY_DAMPED);
+    r->holding = r->rejected = false;
+    qp_relayed_set_state(r, STATE_RELAY_BODY);
+    qp_kept_release(&r->kept, r->attempt.sent_bytes);
+    qp_answer_give_held(r);
+    if (ended) {
+        finish(r, END_ANSWERED, '-', NULL);
+        return;
+    }
+    qp_exchange_resume(r->attempt.exchange);
+    pump(r);
+}
+
+/* The token that was to be newer was only wished for (ask_for_long_life()), and there is a valid one. */
+static bool can_do_without(struct relayed *r)
+{
+    struct qp_token token;
+    return r->attempts == 0 && r->min_generation > 0 &&
+           qp_view_token(r->relay->view, r->account_index, 0, &token);
 }
 
 /* No newer token will come. Where that is the origin's last word on this account, its own 401 goes to the client as it came. */
 static void on_no_token(struct relayed *r, const struct detail *d)
 {
     bool last_word = d->outcome == QP_NEED_REJECTED || d->outcome == QP_NEED_STATIC;
-    if (!last_word || !r->holding) {
+    if (can_do_without(r)) {
+        r->min_generation = 0;
+        enter_stream(r, NULL);
+    } else if (last_word && r->holding) {
+        relay_held(r);
+    } else {
         reply(r, qp_reply_for_need(d->outcome), d->retry_after_s, d->text);
-        return;
     }
-    bool ended = r->held_ended;
-    pass_rejected_on(r, QP_REPLAY_DAMPED);
-    r->holding = false;
-    qp_relayed_set_state(r, STATE_RELAY_BODY);
-    qp_answer_give_held(r);
-    if (ended)
-        finish(r, END_ANSWERED, '-', NULL);
-    else
-        qp_exchange_resume(r->attempt.exchange);
 }
 
 /* ---- RELAY_BODY ---- */
@@ -549,8 +573,10 @@ static void on_answer_failed(struct relayed *r, const struct detail *d)
 
 static void on_body_deadline(struct relayed *r, const struct detail *d)
 {
-    if (qp_request_is_full(r->request))
-        qp_relayed_arm_deadline(r); /* the client is the slow one; the server room watches it */
+    bool slow_to_take = qp_request_is_full(r->request);
+    bool slow_to_send = !r->attempt.request_finished && !qp_exchange_is_full(r->attempt.exchange);
+    if (slow_to_take || slow_to_send)
+        qp_relayed_arm_deadline(r); /* it is the client; the server room watches it */
     else
         on_answer_failed(r, d);
 }
@@ -566,6 +592,7 @@ static void on_attempt_failed(struct relayed *r, const struct detail *d)
         .idempotent = qp_is_idempotent(qp_request_message(r->request)->method),
         .sent = qp_exchange_has_sent(r->attempt.exchange),
         .retried = r->retried,
+        .attempts = r->attempts,
     };
     if (!qp_may_retry(&c)) {
         reply(r, qp_reply_for_exchange(d->why), 0, d->text);
@@ -616,7 +643,10 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
     struct qp_buf *extra = &r->relay->scratch;
     struct qp_buf body = {0};
     qp_buf_clear(extra);
-    qp_reply_extra(extra, row->code, row->status == 503 && retry_after_s == 0 ? 1 : retry_after_s);
+    /* A 503 says when to come back, but for the one that only a person can end. */
+    if (row->status == 503 && retry_after_s == 0 && which != QP_REPLY_TOKEN_SIGN_IN)
+        retry_after_s = 1;
+    qp_reply_extra(extra, row->code, retry_after_s);
     qp_reply_body(&body, row->status, row->code, row->text, detail, qp_request_conn_id(r->request),
                   qp_request_number(r->request));
     struct qp_answer answer = {
@@ -636,9 +666,8 @@ static void count_ending(struct relayed *r, enum ending how)
         [END_REPLIED] = &counters->own_replies,
         [END_GONE] = &counters->client_gone,
     };
-    qp_count(ended[how]);
-    if (r->links.rewritten)
-        QP_COUNT(counters, links_rewritten);
+    qp_count_more(ended[how], 1);
+    qp_count_more(&counters->links_rewritten, r->links.rewritten);
     if (r->kept.spilled)
         QP_COUNT(counters, spilled);
 }

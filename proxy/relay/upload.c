@@ -18,12 +18,20 @@ static bool can_send(const struct relayed *r)
            !r->attempt.request_finished && !r->attempt.waits_for_continue;
 }
 
+/* How much of the body is no longer needed once it is not kept whole. A replay that is due begins at the start. */
+static uint64_t done_with(const struct relayed *r)
+{
+    return r->holding ? 0 : r->attempt.sent_bytes;
+}
+
 void qp_upload_take(struct relayed *r, struct qp_slice piece)
 {
-    qp_kept_append(&r->kept, piece, r->attempt.sent_bytes);
+    qp_kept_append(&r->kept, piece, done_with(r));
     /* A client that sends its body without waiting for the 100 gets no delay for having asked. */
-    if (r->attempt.waits_for_continue && !qp_upload_is_past_replay(r))
+    if (r->attempt.waits_for_continue && !qp_upload_is_past_replay(r)) {
         r->attempt.waits_for_continue = false;
+        qp_relayed_arm_deadline(r);
+    }
     if (!can_send(r))
         qp_request_pause(r->request);
 }

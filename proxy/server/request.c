@@ -276,6 +276,8 @@ void qp_request_pause(struct qp_request *request)
 
 void qp_request_resume(struct qp_request *request)
 {
+    if (!request->life.is_paused)
+        return;
     request->life.is_paused = false;
     qp_pace_restart(&request->life.in, qp_loop_now_ms(request->server->loop), request->life.received_bytes);
     qp_session_adjust_reading(request->session);

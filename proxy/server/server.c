@@ -33,6 +33,7 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
 
     server->loop = loop;
     server->opts = *opts;
+    server->next_conn_id = opts->first_conn_id ? opts->first_conn_id : 1;
     server->handler = handler;
     server->handler_context = handler_context;
     server->per_address.seed = qp_clock_monotonic_us() * 0x9e3779b97f4a7c15U ^ (uintptr_t)server;

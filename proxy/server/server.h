@@ -60,6 +60,8 @@ struct qp_server_opts {
     uint32_t connections;             /* per server; above, accepting pauses */
     uint32_t connections_per_address; /* 0: off */
     uint32_t requests_per_connection; /* 0: off */
+    uint64_t first_conn_id;           /* and then every conn_id_step-th: ids are unique over the workers */
+    uint64_t conn_id_step;            /* 0: every one */
     const char *error_field;          /* field name that carries a refusal's code: "X-Qproxy-Error" */
 };
 

@@ -41,7 +41,8 @@ void qp_session_open(struct qp_server *server, struct qp_stream *stream,
     session->client = *client;
     session->listener_id = listener_id;
     session->is_tls = tls != NULL;
-    session->conn_id = ++server->next_conn_id;
+    session->conn_id = server->next_conn_id;
+    server->next_conn_id += server->opts.conn_id_step ? server->opts.conn_id_step : 1;
     qp_list_append(&server->sessions, &session->link);
     qp_timer_init(&session->timer, on_timer);
     qp_timer_arm(server->loop, &session->timer, server->opts.client_head_ms);
@@ -313,7 +314,7 @@ static bool advance(struct qp_session *session)
     const bool is_last = !life->keep || session->server->is_draining;
 
     if (life->answer == QP_ANSWER_CUT)
-        qp_session_close(session, QP_SESSION_CUT);
+        qp_session_cancel(session); /* where the handler did not ask for the cut, it is told */
     else if (life->answer == QP_ANSWER_DONE && is_last)
         qp_session_close(session, QP_SESSION_STAGED);
     else if (life->answer == QP_ANSWER_DONE && life->input == QP_INPUT_DONE)

@@ -22,6 +22,11 @@ const char *qp_token_state_word(enum qp_token_state state)
     return state_rows[state].word;
 }
 
+const char *qp_token_state_text(enum qp_token_state state)
+{
+    return state_rows[state].text;
+}
+
 static uint64_t now_of(const struct qp_account *account)
 {
     return qp_loop_now_ms(account->keeper->loop);
@@ -101,18 +106,24 @@ static void take_token(struct qp_account *account, struct qp_secret **token, uin
     enter(account, QP_TOKEN_FRESH, due_ms);
 }
 
+/* Before anything else of an answer, even one that is of no use otherwise: the old one is history (DESIGN, P4). */
+static void take_refresh_token(struct qp_account *account, struct qp_grant_answer *answer)
+{
+    if (account->opts->grant != QP_GRANT_REFRESH_TOKEN || !answer->refresh_token)
+        return;
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token = answer->refresh_token;
+    answer->refresh_token = NULL;
+    account->open_redemptions = 0;
+}
+
 static void take_grant(struct qp_account *account, struct qp_grant_answer *answer)
 {
-    /* The rotated refresh token first: once the access token is used, the old one is history (DESIGN, P4). */
-    if (account->opts->grant == QP_GRANT_REFRESH_TOKEN && answer->refresh_token) {
-        qp_secret_free(&account->refresh_token);
-        account->refresh_token = answer->refresh_token;
-        answer->refresh_token = NULL;
-    }
     account->open_redemptions = 0;
     bool is_recovery = account->failures > 0;
+    bool is_first = account->generation == 0; /* says that the account works */
     take_token(account, &answer->access_token, answer->expires_in_s);
-    qp_log_line(is_recovery ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
+    qp_log_line(is_recovery || is_first ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
                 "account '%s': token of generation %llu for %u s%s", account->opts->name,
                 (unsigned long long)account->generation, answer->expires_in_s,
                 is_recovery ? ", the token endpoint is well again" : "");
@@ -174,12 +185,19 @@ static void take_result(void *owner, struct qp_token_call_result *result)
 {
     struct qp_account *account = owner;
     account->call = NULL;
+    take_refresh_token(account, &result->answer);
     if (result->answer.outcome == QP_GRANT_GRANTED)
         take_grant(account, &result->answer);
     else
         take_failure(account, result);
     qp_grant_answer_deinit(&result->answer);
     qp_keeper_settle(account);
+}
+
+/* The asks that waited are looked at again; one that still needs a newer token starts the call. */
+static void pass_gap(struct qp_timer *timer)
+{
+    qp_keeper_settle(QP_CONTAINER_OF(timer, struct qp_account, spaced));
 }
 
 void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const struct qp_account_opts *opts,
@@ -189,6 +207,7 @@ void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const
     account->opts = opts;
     account->index = index;
     qp_timer_init(&account->timer, pass_timer);
+    qp_timer_init(&account->spaced, pass_gap);
     if (opts->grant == QP_GRANT_API_TOKEN)
         return;
     account->endpoint = qp_token_endpoint_new(keeper->loop, opts, allow_plain);
@@ -201,6 +220,7 @@ void qp_account_deinit(struct qp_account *account)
     qp_token_call_cancel(&account->call);
     qp_token_endpoint_free(&account->endpoint);
     qp_timer_deinit(&account->timer);
+    qp_timer_deinit(&account->spaced);
     qp_secret_free(&account->token);
     qp_secret_free(&account->refresh_token);
 }
@@ -233,6 +253,12 @@ static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict
             .text = "the origin accepts no token of this account: check datacenter and credentials",
         };
         return true;
+    }
+    uint64_t due_ms = account->issued_ms + qp_account_damping_gap_ms(&account->damping);
+    if (is_on_rejection && now_ms < due_ms) {
+        if (!qp_timer_is_armed(&account->spaced))
+            qp_timer_arm(account->keeper->loop, &account->spaced, due_ms - now_ms);
+        return false;
     }
     if (is_on_rejection && account->damping.never_accepted) {
         qp_account_damping_spend(&account->damping, now_ms);

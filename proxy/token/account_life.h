@@ -17,8 +17,9 @@ struct qp_account {
     struct qp_token_call *call;         /* the only one */
 
     enum qp_token_state state;
-    struct qp_timer timer; /* of the state; qp_account_enter() arms it */
-    uint64_t next_call_ms; /* when the timer starts a call; 0: not planned */
+    struct qp_timer timer;  /* of the state; enter() arms it */
+    struct qp_timer spaced; /* a mint on a rejection that has to wait: see qp_account_damping_gap_ms() */
+    uint64_t next_call_ms;  /* when the timer starts a call; 0: not planned */
 
     struct qp_secret *token;
     uint64_t generation; /* of the token; 0: none */

@@ -51,7 +51,7 @@ static void append_pair(struct qp_buf *out, const char *name, struct qp_slice va
 static void append_base64(struct qp_buf *out, struct qp_slice in)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < in.len; i += 3) {
+    for (size_t i = 0; in.at && i < in.len; i += 3) {
         size_t have = in.len - i < 3 ? in.len - i : 3;
         uint32_t group = 0;
         for (size_t k = 0; k < 3; ++k)

@@ -32,8 +32,9 @@ enum qp_grant_outcome {
 
 struct qp_grant_answer {
     enum qp_grant_outcome outcome;
-    struct qp_secret *access_token;  /* GRANTED; the caller's */
-    struct qp_secret *refresh_token; /* NULL: none sent, the old one stays */
+    struct qp_secret *access_token; /* GRANTED; the caller's */
+    struct qp_secret
+        *refresh_token;    /* NULL: none sent, the old one stays. May come without an access token */
     uint32_t expires_in_s; /* 1 s to 365 days; 3600 when absent, not a number (a string of digits is one),
                               zero or negative */
     char error[64]; /* the endpoint's error code in printable ASCII, or our own: "not_json", "http_503"; never

@@ -1,8 +1,6 @@
 #include "base/alloc.h"
 #include "token/grant.h"
 #include <cJSON.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -13,18 +11,11 @@ enum {
     LIFE_MAX_S = 365 * 24 * 3600
 };
 
-/* cJSON frees what it parsed without wiping it, and a cut answer may well hold a whole token. The memory
- * stays ordinary memory of the allocator, so values made before the hooks are freed by them all the same. */
-static void wipe_and_free(void *memory)
-{
-    if (memory)
-        qp_wipe(memory, malloc_usable_size(memory));
-    qp_free(memory);
-}
-
+/* A cut answer may well hold a whole token, and cJSON itself frees what it had parsed of it. Set for each call:
+ * config has hooks of its own. */
 static void set_json_hooks(void)
 {
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = qp_try_alloc, .free_fn = wipe_and_free});
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = qp_try_alloc, .free_fn = qp_wipe_and_free});
 }
 
 static bool is_json_space(char c)
@@ -41,8 +32,7 @@ static bool hides_a_nul(struct qp_slice body)
 /* The object that is all of the body, or NULL. */
 static cJSON *parse_object(struct qp_slice body)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_json_hooks);
+    set_json_hooks();
     if (!body.len || hides_a_nul(body))
         return NULL;
     const char *end = NULL;
@@ -168,9 +158,13 @@ static bool judge_code(const char *code, struct qp_grant_answer *answer)
     return false;
 }
 
+/* A refresh token is taken whatever is wrong with the rest: the one that was sent is spent now. */
 static void judge_grant(const cJSON *root, struct qp_grant_answer *answer)
 {
     const char *token = string_of(root, "access_token");
+    const char *refresh = string_of(root, "refresh_token");
+    if (refresh)
+        answer->refresh_token = qp_secret_new(qp_slice_str(refresh));
     if (!token) {
         set_own(answer, "no_token", "the token endpoint's answer has no access_token: check token_url");
     } else if (!is_usable_token(token)) {
@@ -182,9 +176,6 @@ static void judge_grant(const cJSON *root, struct qp_grant_answer *answer)
         answer->outcome = QP_GRANT_GRANTED;
         answer->access_token = qp_secret_new(qp_slice_str(token));
         answer->expires_in_s = life_of(root);
-        const char *refresh = string_of(root, "refresh_token");
-        if (refresh)
-            answer->refresh_token = qp_secret_new(qp_slice_str(refresh));
     }
 }
 

@@ -39,6 +39,8 @@ enum qp_token_state {
 #undef QP_TOKEN_STATE_ENUM
 };
 const char *qp_token_state_word(enum qp_token_state state);
+/* In words, without a period. */
+const char *qp_token_state_text(enum qp_token_state state);
 
 struct qp_keeper_opts {
     const struct qp_account_opts *accounts; /* borrowed */

@@ -73,6 +73,10 @@ uint32_t qp_pace_retry_after_s(struct qp_slice value, int64_t unix_s)
 
 void qp_account_damping_new_token(struct qp_account_damping *damping, uint64_t generation)
 {
+    if (damping->last[0].accepted)
+        damping->unaccepted = 0;
+    else if (damping->last[0].rejected)
+        damping->unaccepted++;
     damping->last[1] = damping->last[0];
     damping->last[0].generation = generation;
     damping->last[0].accepted = damping->last[0].rejected = false;
@@ -87,15 +91,19 @@ static bool was_never_accepted(const struct qp_account_damping *damping)
     return true;
 }
 
-bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted, uint64_t now_ms)
+bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t generation, bool accepted,
+                               uint64_t now_ms)
 {
     for (int i = 0; i < 2; ++i) {
         if (damping->last[i].generation != generation)
             continue;
         damping->last[i].accepted |= accepted;
         damping->last[i].rejected |= !accepted;
+        if (accepted)
+            damping->accepted_ms = now_ms;
+        bool worked_lately = damping->accepted_ms && now_ms < damping->accepted_ms + QP_PACE_WORKED_LATELY_MS;
         bool before = damping->never_accepted;
-        damping->never_accepted = !accepted && (before || was_never_accepted(damping));
+        damping->never_accepted = !accepted && (before || (was_never_accepted(damping) && !worked_lately));
         if (!before && damping->never_accepted) {
             damping->quiet_ms = QP_PACE_DAMPED_FIRST_MS;
             damping->quiet_until_ms = now_ms + damping->quiet_ms;
@@ -108,6 +116,15 @@ bool qp_account_damping_report(struct qp_account_damping *damping, uint64_t gene
 bool qp_account_damping_is_quiet(const struct qp_account_damping *damping, uint64_t now_ms)
 {
     return damping->never_accepted && now_ms < damping->quiet_until_ms;
+}
+
+uint64_t qp_account_damping_gap_ms(const struct qp_account_damping *damping)
+{
+    if (damping->never_accepted || damping->unaccepted == 0 || damping->last[0].accepted)
+        return 0;
+    unsigned doublings = damping->unaccepted < 7 ? damping->unaccepted - 1 : 6;
+    uint64_t gap_ms = (uint64_t)QP_PACE_GAP_FIRST_MS << doublings;
+    return gap_ms < QP_PACE_GAP_MAX_MS ? gap_ms : QP_PACE_GAP_MAX_MS;
 }
 
 void qp_account_damping_spend(struct qp_account_damping *damping, uint64_t now_ms)

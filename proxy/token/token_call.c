@@ -192,7 +192,8 @@ static void take_end(void *owner)
     struct qp_token_call *call = owner;
     struct qp_token_call_result result = {0};
     qp_grant_judge(call->status, qp_buf_slice(&call->answer), &result.answer);
-    result.maybe_redeemed = result.answer.outcome == QP_GRANT_PASSING && leaves_open(call->status);
+    result.maybe_redeemed = result.answer.outcome == QP_GRANT_PASSING && leaves_open(call->status) &&
+                            !result.answer.refresh_token;
     finish(call, &result);
 }
 

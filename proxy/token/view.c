@@ -183,7 +183,8 @@ bool qp_view_token(struct qp_view *view, unsigned account, uint64_t min_generati
     const struct view_account *own = &view->accounts[account];
     if (!is_fresh_enough(view, own, min_generation))
         return false;
-    *token = (struct qp_token){.value = own->token, .generation = own->generation};
+    *token = (struct qp_token){
+        .value = own->token, .generation = own->generation, .expires_at_ms = own->expires_ms};
     return true;
 }
 

@@ -104,7 +104,8 @@ def bodies_in_a_pipeline_stay_with_their_requests(env):
     origin, proxy = plain(env, reflecting())
     bodies = [b"first", b"", b"third" * 3000, b"fourth"]
     with proxy.connect() as client:
-        client.send(b"".join(request_bytes("POST", "/%d" % number, body=body, chunked=number % 2 == 0) for number, body in enumerate(bodies)))
+        for number, body in enumerate(bodies):
+            client.send(request_bytes("POST", "/%d" % number, body=body, chunked=number % 2 == 0))
         client.request(target="/last")
         assert [client.response().body for _ in range(5)] == bodies + [b""]
     assert [request.body for request in origin.requests] == bodies + [b""]
@@ -225,7 +226,8 @@ def a_method_that_nobody_registered_goes_through_too(env):
 @test("P1", smoke=True)
 def connect_and_trace_are_refused(env):
     origin, proxy = plain(env)
-    for raw in (b"TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"TRACE /API/v3/whoami HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: 0\r\n\r\n",
+    for raw in (b"TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"TRACE /API/v3/whoami HTTP/1.1\r\nHost: localhost\r\nMax-Forwards: 0\r\n\r\n",
                 b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n", b"CONNECT a.qualtrics.com:443 HTTP/1.0\r\n\r\n",
                 b"TRACE / HTTP/1.0\r\n\r\n"):
         with env.part(raw.split(b"\r\n")[0]), proxy.connect() as client:
@@ -269,7 +271,8 @@ def post(*lines, body=b""):
 def a_wrong_content_length_is_refused(env):
     origin, proxy = plain(env)
     refuses(env, origin, proxy, [(repr(value), post(b"Content-Length: " + value, body=b"abcde")) for value in (
-        b"+5", b"-1", b"5,5", b"5, 6", b"5 5", b"0x5", b"", b"5;", b"five", b"99999999999999999999999", b"18446744073709551616", b"5.0", b'"5"', b"\xb2")])
+        b"+5", b"-1", b"5,5", b"5, 6", b"5 5", b"0x5", b"", b"5;", b"five", b"99999999999999999999999", b"18446744073709551616", b"5.0",
+        b'"5"', b"\xb2")])
     refuses(env, origin, proxy, [
         ("two that differ", post("Content-Length: 5", "Content-Length: 6", body=b"abcdef")),
         ("two in one case each", post("Content-Length: 5", "content-length: 4", body=b"abcde")),
@@ -337,7 +340,8 @@ def a_head_that_is_not_clean_is_refused(env):
 def a_missing_doubled_or_wrong_host_is_refused(env):
     origin, proxy = plain(env)
     refuses(env, origin, proxy, [("none", b"GET / HTTP/1.1\r\n\r\n"), ("two", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
-                                 ("two alike", b"GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n"), ("two in HTTP/1.0", b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")])
+                                 ("two alike", b"GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n"),
+                                 ("two in HTTP/1.0", b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")])
     refuses(env, origin, proxy, [(value, b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % value.encode("latin-1")) for value in (
         "a b", "a/b", "user@a", "a:b", "a:99999x", "http://a", "a?b", "a#b", "[::1", "::1", "a\\b", "<a>", "\xe9")])
     refuses(env, origin, proxy, [("absolute-form and none", b"GET http://a/ HTTP/1.1\r\n\r\n")])
@@ -360,7 +364,8 @@ def a_broken_chunk_is_refused_and_the_origin_sees_no_end(env):
     cases = [("size %r" % size, size + b"\r\nhello\r\n0\r\n\r\n") for size in (
         b"g", b"", b"-5", b"+5", b"0x5", b"5 ", b" 5", b"5\x0b", b"FFFFFFFFFFFFFFFFF", b"10000000000000000", b"5;\x00", b"5\r", b"5,")]
     cases += [("short data", b"6\r\nhello\r\n0\r\n\r\n"), ("long data", b"4\r\nhello\r\n0\r\n\r\n"), ("bare LF", b"5\nhello\r\n0\r\n\r\n"),
-              ("bare LF behind data", b"5\r\nhello\n0\r\n\r\n"), ("bare LF at the end", b"5\r\nhello\r\n0\r\n\n"), ("a broken trailer", b"5\r\nhello\r\n0\r\nno colon\r\n\r\n"),
+              ("bare LF behind data", b"5\r\nhello\n0\r\n\r\n"), ("bare LF at the end", b"5\r\nhello\r\n0\r\n\n"),
+              ("a broken trailer", b"5\r\nhello\r\n0\r\nno colon\r\n\r\n"),
               ("a folded trailer", b"5\r\nhello\r\n0\r\nX: a\r\n b\r\n\r\n"), ("CR in an extension", b"5;a=\rb\r\nhello\r\n0\r\n\r\n"),
               ("LF in an extension", b"5;a\nhello\r\n0\r\n\r\n")]
     for name, body in cases:
@@ -391,7 +396,8 @@ def chunk_extensions_are_read_over_and_not_passed_on(env):
 def an_error_answer_survives_the_bytes_behind_it(env):
     _, proxy = plain(env, limits={"body": "1MiB"})
     bulk = b"x" * 65536
-    for name, head in (("400", b"POST / HTTP/1.1\r\nHost: a b\r\nContent-Length: 9999999\r\n\r\n"), ("405", b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    for name, head in (("400", b"POST / HTTP/1.1\r\nHost: a b\r\nContent-Length: 9999999\r\n\r\n"),
+                       ("405", b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
                        ("413", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")):
         with env.part(name), proxy.connect() as client:
             client.send(head)
@@ -413,8 +419,10 @@ def an_error_answer_survives_the_bytes_behind_it(env):
 @test("P6")
 def a_target_goes_through_byte_for_byte(env):
     origin, proxy = plain(env)
-    targets = ["/", "//", "///API//v3///surveys/", "/API/v3/surveys/", "/API/v3/./surveys/../x", "/..", "/%2e%2e/%2E", "/a%2fb", "/a%2Fb", "/%zz", "/a?", "/a??",
-               "/?", "/a?b", "/a?b=c&d=e%20f+g", "/a?http://x/y?z", "/a;b=c;d", "/a,b!$&'()*+~_-.@:", "/a?x=/../..", "/a%00b", "/%E2%82%AC", "/a?%7B%22proxyDepth%22%3A1%7D",
+    targets = ["/", "//", "///API//v3///surveys/", "/API/v3/surveys/", "/API/v3/./surveys/../x", "/..", "/%2e%2e/%2E", "/a%2fb", "/a%2Fb",
+               "/%zz", "/a?", "/a??",
+               "/?", "/a?b", "/a?b=c&d=e%20f+g", "/a?http://x/y?z", "/a;b=c;d", "/a,b!$&'()*+~_-.@:", "/a?x=/../..", "/a%00b", "/%E2%82%AC",
+               "/a?%7B%22proxyDepth%22%3A1%7D",
                "/a'b", "/a[b]", "/a|b", "/a\"b", "/a<b>", "/a{b}", "/a^b", "/a`b", "/a\\b", "/" + "x" * 4000]
     with proxy.connect() as client:
         for target in targets:
@@ -431,7 +439,8 @@ def a_target_goes_through_byte_for_byte(env):
 def an_absolute_target_is_reduced_and_chooses_no_destination(env):
     origin, proxy = plain(env)
     for target, wanted in (("http://localhost/API/v3/a?b=c", "/API/v3/a?b=c"), ("http://evil.example/API/v3/a", "/API/v3/a"),
-                           ("http://evil.example:81", "/"), ("http://evil.example?x=1", "/?x=1"), ("https://evil.example//a/../b%2f", "//a/../b%2f"),
+                           ("http://evil.example:81", "/"), ("http://evil.example?x=1", "/?x=1"),
+                           ("https://evil.example//a/../b%2f", "//a/../b%2f"),
                            ("HTTP://Evil.example/", "/"), ("http://[::1]:8080/a", "/a")):
         with env.part(target):
             response = proxy.exchange(target=target, host="localhost")
@@ -454,14 +463,16 @@ def userinfo_in_a_target_is_refused_or_dropped(env):
 # ---- Expect: 100-continue ----
 
 def expecting(method="POST", length=5, fields=()):
-    return wire.message("%s /API/v3/expect HTTP/1.1" % method, ["Host: localhost", "Expect: 100-continue", "Content-Length: %d" % length] + list(fields))
+    own = ["Host: localhost", "Expect: 100-continue", "Content-Length: %d" % length]
+    return wire.message("%s /API/v3/expect HTTP/1.1" % method, own + list(fields))
 
 
 @test("P6")
 def a_client_that_waits_for_100_gets_it_although_the_origin_says_nothing(env):
     origin, proxy = plain(env, reflecting())
     for name, raw, body in (("sized", expecting(), b"hello"),
-                            ("chunked", expecting().replace(b"Content-Length: 5", b"Transfer-Encoding: chunked"), b"5\r\nhello\r\n0\r\n\r\n"),
+                            ("chunked", expecting().replace(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+                             b"5\r\nhello\r\n0\r\n\r\n"),
                             ("odd case", expecting().replace(b"100-continue", b"100-Continue"), b"hello")):
         with env.part(name), proxy.connect() as client:
             client.send(raw)
@@ -557,7 +568,8 @@ def an_upgrade_is_not_passed_on_and_a_101_is_an_error(env):
     fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x")]
     assert proxy.exchange(fields=fields).status == 200
     assert not origin.requests[0].head.has("Upgrade")
-    origin.script = lambda conn, request: conn.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").wait(5)
+    switching = wire.message("HTTP/1.1 101 Switching Protocols", ["Upgrade: websocket", "Connection: Upgrade"])
+    origin.script = lambda conn, request: conn.send(switching).wait(5)
     for given in (fields, ()):
         check_own_error(proxy.exchange(fields=given), 502)
     origin.script = answering()

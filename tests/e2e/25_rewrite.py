@@ -17,7 +17,8 @@ def plain(env, **keys):
 
 
 def page(next_page, **more):
-    return json.dumps({"result": {"elements": [{"id": "SV_1"}], "nextPage": next_page, **more}, "meta": {"httpStatus": "200 - OK", "requestId": "1"}}).encode()
+    return json.dumps({"result": {"elements": [{"id": "SV_1"}], "nextPage": next_page, **more},
+                       "meta": {"httpStatus": "200 - OK", "requestId": "1"}}).encode()
 
 
 def answer_for(origin, proxy, body, target="/API/v3/x", fields=(), content_type="application/json", chunk=0, host=HOST, version="1.1"):
@@ -30,9 +31,12 @@ def answer_for(origin, proxy, body, target="/API/v3/x", fields=(), content_type=
 @test("P6", smoke=True)
 def next_page_leads_back_to_the_proxy(env):
     origin, proxy = plain(env)
-    for name, url in (("the called host", origin.url + "/API/v3/surveys?offset=100"), ("another datacenter", "https://az1.qualtrics.com/API/v3/distributions/EMD_1/links?" + QUERY),
-                      ("a brand in a datacenter", "https://brand.iad1.qualtrics.com/API/v3/surveys?" + QUERY), ("no query", "https://co1.qualtrics.com/API/v3/surveys"),
-                      ("a fragment of a path", "https://fra1.qualtrics.com/API/v3/"), ("double slashes", "https://fra1.qualtrics.com/API/v3//a//b?c=//d")):
+    for name, url in (("the called host", origin.url + "/API/v3/surveys?offset=100"),
+                      ("another datacenter", "https://az1.qualtrics.com/API/v3/distributions/EMD_1/links?" + QUERY),
+                      ("a brand in a datacenter", "https://brand.iad1.qualtrics.com/API/v3/surveys?" + QUERY),
+                      ("no query", "https://co1.qualtrics.com/API/v3/surveys"),
+                      ("a fragment of a path", "https://fra1.qualtrics.com/API/v3/"),
+                      ("double slashes", "https://fra1.qualtrics.com/API/v3//a//b?c=//d")):
         for chunk in (0, 1, 7, 4096):
             with env.part("%s, %s" % (name, "chunks of %d" % chunk if chunk else "sized")):
                 result = json.loads(answer_for(origin, proxy, page(url), chunk=chunk).body)["result"]
@@ -43,7 +47,8 @@ def next_page_leads_back_to_the_proxy(env):
 @test("P6")
 def the_legacy_file_link_leads_back_to_the_proxy(env):
     origin, proxy = plain(env)
-    body = b'{"result":{"percentComplete":100.0,"status":"complete","file":"https://co1.qualtrics.com/API/v3/responseexports/ES_1/file"},"meta":{"httpStatus":"200 - OK"}}'
+    body = (b'{"result":{"percentComplete":100.0,"status":"complete","file":"https://co1.qualtrics.com/API/v3/responseexports/ES_1/file"},'
+            b'"meta":{"httpStatus":"200 - OK"}}')
     wanted = body.replace(b"https://co1.qualtrics.com", b"http://" + HOST.encode())
     assert answer_for(origin, proxy, body).body == wanted
 
@@ -61,7 +66,8 @@ def only_the_url_changes_and_every_other_byte_stays(env):
 @test("P6")
 def escaped_slashes_are_understood(env):
     origin, proxy = plain(env)
-    body = page("https://az1.qualtrics.com/API/v3/x?a=/b").replace(b"https://az1.qualtrics.com/API/v3/x?a=/b", b"https:\\/\\/az1.qualtrics.com\\/API\\/v3\\/x?a=\\/b")
+    body = page("https://az1.qualtrics.com/API/v3/x?a=/b").replace(b"https://az1.qualtrics.com/API/v3/x?a=/b",
+            b"https:\\/\\/az1.qualtrics.com\\/API\\/v3\\/x?a=\\/b")
     assert json.loads(answer_for(origin, proxy, body).body)["result"]["nextPage"] == "http://" + HOST + "/API/v3/x?a=/b"
 
 
@@ -90,10 +96,14 @@ def the_content_may_be_split_at_every_byte(env):
 @test("P6")
 def links_to_elsewhere_stay_as_they_are(env):
     origin, proxy = plain(env)
-    for url in ("https://az1.qualtrics.com/jfe/form/SV_1?Q_DL=x", "https://az1.qualtrics.com/SE?Q_DL=1", "https://evil.example/API/v3/x", "https://qualtrics.com.evil.example/API/v3/x",
-                "https://notqualtrics.com/API/v3/x", "https://evil.example/?u=https://az1.qualtrics.com/API/v3/x", "http://az1.qualtrics.com/API/v3/x", "https://az1.qualtrics.com/API/v2/x",
-                "https://az1.qualtrics.com/", "https://az1.qualtrics.com", "https://user@az1.qualtrics.com/API/v3/x", "https://evil.example/.qualtrics.com/API/v3/x",
-                "https://localhost/API/v3/x", "https://localhost:1/API/v3/x", "/API/v3/x?offset=100", "?skipToken=1", "string", "", "skipToken1"):
+    for url in ("https://az1.qualtrics.com/jfe/form/SV_1?Q_DL=x", "https://az1.qualtrics.com/SE?Q_DL=1", "https://evil.example/API/v3/x",
+                "https://qualtrics.com.evil.example/API/v3/x",
+                "https://notqualtrics.com/API/v3/x", "https://evil.example/?u=https://az1.qualtrics.com/API/v3/x",
+                "http://az1.qualtrics.com/API/v3/x", "https://az1.qualtrics.com/API/v2/x",
+                "https://az1.qualtrics.com/", "https://az1.qualtrics.com", "https://user@az1.qualtrics.com/API/v3/x",
+                "https://evil.example/.qualtrics.com/API/v3/x",
+                "https://localhost/API/v3/x", "https://localhost:1/API/v3/x", "/API/v3/x?offset=100", "?skipToken=1", "string", "",
+                "skipToken1"):
         with env.part(url):
             assert answer_for(origin, proxy, page(url)).body == page(url)
     for value in (None, 1, True, {"href": "https://az1.qualtrics.com/API/v3/x"}, ["https://az1.qualtrics.com/API/v3/x"]):
@@ -105,7 +115,8 @@ def links_to_elsewhere_stay_as_they_are(env):
 def urls_under_other_names_stay_as_they_are(env):
     origin, proxy = plain(env)
     url = "https://az1.qualtrics.com/API/v3/x"
-    body = page(None, publicationUrl=url, fileUrl=url, link=url, BrandBaseURL="https://az1.qualtrics.com", nextPages=url, xnextPage=url, Nextpage=url, href=url,
+    body = page(None, publicationUrl=url, fileUrl=url, link=url, BrandBaseURL="https://az1.qualtrics.com", nextPages=url, xnextPage=url,
+                Nextpage=url, href=url,
                 note='the field "nextPage":"%s" says so' % url, text="nextPage", other=url)
     assert answer_for(origin, proxy, body).body == body
     body = b'"https://az1.qualtrics.com/API/v3/x"'
@@ -146,7 +157,8 @@ def an_account_can_switch_it_off(env):
 def the_address_is_the_one_that_the_client_used(env):
     origin, proxy = plain(env)
     body = page("https://az1.qualtrics.com/API/v3/x?a=b")
-    for host, version, wanted in (("localhost:%d" % proxy.port, "1.1", None), ("[::1]:8080", "1.1", None), ("h", "1.0", None), (None, "1.0", proxy.authority)):
+    for host, version, wanted in (("localhost:%d" % proxy.port, "1.1", None), ("[::1]:8080", "1.1", None), ("h", "1.0", None),
+                                  (None, "1.0", proxy.authority)):
         with env.part("%s, HTTP/%s" % (host, version)):
             response = answer_for(origin, proxy, body, host=host, version=version)
             assert json.loads(response.body)["result"]["nextPage"] == "http://%s/API/v3/x?a=b" % (wanted or host)
@@ -180,7 +192,8 @@ def large_and_odd_json_goes_through_whole(env):
     with env.part("a very long URL"):
         body = page(url + "x" * 200000)
         assert answer_for(origin, proxy, body).body in (body, body.replace(url.encode(), new.encode()))
-    for name, body in (("not JSON at all", b"\x00\xff{{{]]]" * 100), ("an open string", b'{"nextPage":"https://az1.qualtrics.com/API/v3'), ("an open escape", b'{"nextPage":"https:\\'),
+    for name, body in (("not JSON at all", b"\x00\xff{{{]]]" * 100), ("an open string", b'{"nextPage":"https://az1.qualtrics.com/API/v3'),
+                       ("an open escape", b'{"nextPage":"https:\\'),
                        ("empty", b""), ("only the name", b'{"nextPage"'), ("name twice", page(None) + page(None))):
         with env.part(name):
             assert answer_for(origin, proxy, body).body == body
@@ -191,8 +204,10 @@ def a_truncated_page_is_still_visibly_truncated(env):
     origin, proxy = plain(env)
     body = page("https://az1.qualtrics.com/API/v3/x?" + QUERY)
     for count in (len(body) - 2, body.index(b"qualtrics.com"), 5):
-        for name, raw in (("sized", wire.message("HTTP/1.1 200 OK", ["Content-Type: application/json", "Content-Length: %d" % len(body)], body[:count])),
-                          ("chunked", wire.message("HTTP/1.1 200 OK", ["Content-Type: application/json", "Transfer-Encoding: chunked"], wire.chunked(body[:count], last=False)))):
+        for name, raw in (("sized", wire.message("HTTP/1.1 200 OK", ["Content-Type: application/json", "Content-Length: %d" % len(body)],
+                                                 body[:count])),
+                          ("chunked", wire.message("HTTP/1.1 200 OK", ["Content-Type: application/json", "Transfer-Encoding: chunked"],
+                                                   wire.chunked(body[:count], last=False)))):
             with env.part("%s, %d bytes" % (name, count)):
                 origin.scripts = [sending(raw, end="close")]
                 response = proxy.exchange(host=HOST, cut_allowed=True)

@@ -69,7 +69,8 @@ def an_origin_named_by_its_address_is_verified_as_such(env):
     assert origin.requests[0].get("Host") == origin.authority.encode()
 
 
-@test("P7", cases={"garbage": b"HTTP/1.1 400 Bad Request\r\n\r\n", "nothing": b"", "half_a_record": b"\x16\x03\x03\x40\x00\x02\x00", "an_alert": b"\x15\x03\x03\x00\x02\x02\x28",
+@test("P7", cases={"garbage": b"HTTP/1.1 400 Bad Request\r\n\r\n", "nothing": b"", "half_a_record": b"\x16\x03\x03\x40\x00\x02\x00",
+                   "an_alert": b"\x15\x03\x03\x00\x02\x02\x28",
                    "a_huge_record": b"\x16\x03\x03\xff\xff" + b"\x02" * 70000})
 def an_origin_that_does_not_speak_tls_is_a_502(env, data):
     tokens, origin = env.origin(), env.origin()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import threading
@@ -262,3 +263,18 @@ def an_origin_that_goes_away_for_a_while_costs_only_that_while(env):
     assert proxy.exchange().status == 200
     again.script = answering()
     assert proxy.exchange("POST", body=b"x").status == 200
+
+
+@test("P1")
+def a_crash_leaves_no_core_file(env):
+    """Neither the limit nor the kernel's dumpable flag allows one."""
+    origin = env.origin()
+    proxy = env.proxy(origin)
+    assert proxy.exchange().status == 200
+    assert resource.prlimit(proxy.pid, resource.RLIMIT_CORE) == (0, 0)
+    if os.geteuid() != 0:
+        assert os.stat("/proc/%d/mem" % proxy.pid).st_uid == 0, "the process is dumpable"
+    proxy.signal(signal.SIGQUIT)
+    _, status = os.waitpid(proxy.pid, 0)
+    proxy.process.returncode = proxy.expected_exit = -signal.SIGQUIT
+    assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status), "it dumped its memory"

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import subprocess
 import time
 
 from harness import check_own_error, test
 
-EX_USAGE, EX_NOINPUT, EX_CONFIG = 64, 66, 78
+EX_USAGE, EX_NOINPUT, EX_IOERR, EX_CONFIG = 64, 66, 74, 78
 
 
 def check(env, config, environ=None, mode=0o600, name="c.json"):
@@ -89,11 +90,14 @@ def the_sample_is_a_valid_configuration(env):
 
 @test("P8")
 def all_mistakes_are_told_at_once_each_with_its_place(env):
-    config = {"lisen": "127.0.0.1:1", "workers": -1, "timeouts": {"client_head": 10, "drain": "10 parsecs", "client_bdy": "1s"}, "limits": {"head": "1TiB", "body": True},
-              "accounts": [{"name": "a", "origin": "http://x.example", "grant": "password", "client_id": 5, "client_secret": "env:NOT_THERE_AT_ALL", "surprise": 1}]}
+    config = {"lisen": "127.0.0.1:1", "workers": -1, "timeouts": {"client_head": 10, "drain": "10 parsecs", "client_bdy": "1s"},
+              "limits": {"head": "1TiB", "body": True},
+              "accounts": [{"name": "a", "origin": "http://x.example", "grant": "password", "client_id": 5,
+                            "client_secret": "env:NOT_THERE_AT_ALL", "surprise": 1}]}
     code, out, err = check(env, config)
     assert code == EX_CONFIG and out == ""
-    for place in ("lisen", "workers", "timeouts.client_head", "timeouts.drain", "timeouts.client_bdy", "limits.head", "limits.body", "accounts[0].origin", "accounts[0].grant",
+    for place in ("lisen", "workers", "timeouts.client_head", "timeouts.drain", "timeouts.client_bdy", "limits.head", "limits.body",
+                  "accounts[0].origin", "accounts[0].grant",
                   "accounts[0].client_id", "accounts[0].client_secret", "accounts[0].surprise"):
         with env.part(place):
             lines = [line for line in err.splitlines() if place in line]
@@ -113,7 +117,8 @@ def run_says_the_same_as_check_and_does_not_listen(env):
 
 @test("P8")
 def a_syntax_error_has_its_line_and_column(env):
-    for text, place in (('{\n  "listen": "127.0.0.1:1",\n  "workers": ]\n}', "3:14"), ('{\n"a": 1,\n}', "3:1"), ("{", "1:2"), ('{"a" 1}', "1:6"), ("", "1:1")):
+    for text, place in (('{\n  "listen": "127.0.0.1:1",\n  "workers": ]\n}', "3:14"), ('{\n"a": 1,\n}', "3:1"), ("{", "1:2"),
+                        ('{"a" 1}', "1:6"), ("", "1:1")):
         with env.part(repr(text)):
             code, _, err = check(env, text)
             assert code == EX_CONFIG and (place in err or re.search("line %s.*column %s" % tuple(place.split(":")), err)), err
@@ -137,7 +142,8 @@ def a_literal_secret_needs_a_file_that_only_its_owner_reads(env):
 
 @test("P8")
 def secret_references_that_lead_nowhere_are_named(env):
-    for reference, word in (("env:NO_SUCH_NAME", "NO_SUCH_NAME"), ("file:/no/such/file", "/no/such/file"), ("cred:nothing", "CREDENTIALS_DIRECTORY"), ("env:", "env:")):
+    for reference, word in (("env:NO_SUCH_NAME", "NO_SUCH_NAME"), ("file:/no/such/file", "/no/such/file"),
+                            ("cred:nothing", "CREDENTIALS_DIRECTORY"), ("env:", "env:")):
         with env.part(reference):
             code, _, err = check(env, good(env, client_secret=reference))
             assert code == EX_CONFIG and word in err and "accounts[0].client_secret" in err, err
@@ -163,8 +169,10 @@ def systemd_credentials_are_read(env):
 
 @test("P2")
 def an_origin_must_be_https_and_nothing_switches_verification_off(env):
-    for account in ({"origin": "http://iad1.qualtrics.com"}, {"origin": "iad1.qualtrics.com"}, {"origin": "https://user:pw@iad1.qualtrics.com"}, {"origin": "https://iad1.qualtrics.com/API"},
-                    {"token_url": "http://iad1.qualtrics.com/oauth2/token"}, {"verify": False}, {"insecure": True}, {"tls_verify": "off"}, {"ca_file": "/no/such/file.pem"}):
+    for account in ({"origin": "http://iad1.qualtrics.com"}, {"origin": "iad1.qualtrics.com"},
+                    {"origin": "https://user:pw@iad1.qualtrics.com"}, {"origin": "https://iad1.qualtrics.com/API"},
+                    {"token_url": "http://iad1.qualtrics.com/oauth2/token"}, {"verify": False}, {"insecure": True}, {"tls_verify": "off"},
+                    {"ca_file": "/no/such/file.pem"}):
         with env.part(json.dumps(account)):
             assert check(env, good(env, **account))[0] == EX_CONFIG
 
@@ -192,9 +200,12 @@ def an_ambiguous_choice_of_accounts_is_an_error(env):
         base = {"datacenter": "iad1", "grant": "api_token", "api_token": "env:QP_E2E_SECRET"}
         return {"listen": "127.0.0.1:0", "accounts": [{"name": "a", **base, **first}, {"name": "b", **base, **second}]}
     for first, second, wanted in (
-            ({}, {}, EX_CONFIG), ({"path_prefix": "/x"}, {"path_prefix": "/x"}, EX_CONFIG), ({"path_prefix": "/x"}, {"path_prefix": "/x/y"}, EX_CONFIG), ({"host": "h"}, {"host": "H"}, EX_CONFIG),
-            ({"listen": "127.0.0.1:7001"}, {"listen": "127.0.0.1:7001"}, EX_CONFIG), ({"name": "b", "path_prefix": "/x"}, {"path_prefix": "/y"}, EX_CONFIG),
-            ({"path_prefix": "/x"}, {"path_prefix": "/y"}, 0), ({"path_prefix": "/x"}, {"path_prefix": "/xy"}, 0), ({"host": "h"}, {"host": "i"}, 0), ({"path_prefix": "/x"}, {}, 0)):
+            ({}, {}, EX_CONFIG), ({"path_prefix": "/x"}, {"path_prefix": "/x"}, EX_CONFIG),
+            ({"path_prefix": "/x"}, {"path_prefix": "/x/y"}, EX_CONFIG), ({"host": "h"}, {"host": "H"}, EX_CONFIG),
+            ({"listen": "127.0.0.1:7001"}, {"listen": "127.0.0.1:7001"}, EX_CONFIG),
+            ({"name": "b", "path_prefix": "/x"}, {"path_prefix": "/y"}, EX_CONFIG),
+            ({"path_prefix": "/x"}, {"path_prefix": "/y"}, 0), ({"path_prefix": "/x"}, {"path_prefix": "/xy"}, 0),
+            ({"host": "h"}, {"host": "i"}, 0), ({"path_prefix": "/x"}, {}, 0)):
         with env.part("%r and %r" % (first, second)):
             code, _, err = check(env, two(first, second))
             assert code == wanted, err
@@ -202,9 +213,12 @@ def an_ambiguous_choice_of_accounts_is_an_error(env):
 
 @test("P8")
 def bad_values_are_told_with_what_is_allowed(env):
-    for key, value, allowed in (("workers", 100000, "512"), ("workers", "many", "auto"), ("timeouts.drain", "5", "unit"), ("timeouts.drain", 5, "unit"), ("timeouts.drain", "-5s", "s"),
-                                ("timeouts.client_head", "0s", "ms"), ("limits.head", "64", "KiB"), ("limits.head", "64KB", "KiB"), ("limits.head", "", "KiB"), ("limits.connections", 0, "1"),
-                                ("limits.connections", 1.5, "1"), ("log.level", "loud", "debug"), ("listen", "localhost", ""), ("listen", [], ""), ("listen", "127.0.0.1:99999", ""),
+    for key, value, allowed in (("workers", 100000, "512"), ("workers", "many", "auto"), ("timeouts.drain", "5", "unit"),
+                                ("timeouts.drain", 5, "unit"), ("timeouts.drain", "-5s", "s"),
+                                ("timeouts.client_head", "0s", "ms"), ("limits.head", "64", "KiB"), ("limits.head", "64KB", "KiB"),
+                                ("limits.head", "", "KiB"), ("limits.connections", 0, "1"),
+                                ("limits.connections", 1.5, "1"), ("log.level", "loud", "debug"), ("listen", "localhost", ""),
+                                ("listen", [], ""), ("listen", "127.0.0.1:99999", ""),
                                 ("listen", "unix:" + "x" * 300, ""), ("accounts", {}, "list"), ("timeouts", "fast", "object")):
         with env.part("%s: %r" % (key, value)):
             config = good(env)
@@ -216,8 +230,10 @@ def bad_values_are_told_with_what_is_allowed(env):
 
 @test("P7")
 def no_configuration_text_kills_it(env):
-    texts = [b"\x00", b"\xff\xfe", b"[" * 100000, b'{"a":' * 50000, b"null", b"1", b'"x"', b"{}", b"{" + b'"x":1,' * 50000 + b'"y":2}', b'{"listen":"' + b"x" * 100000 + b'"}',
-             b'{"accounts":[' + b"{}," * 5000 + b"{}]}", b'{"listen":"\\u0000"}', b'{"listen":"127.0.0.1:1","listen":"127.0.0.1:2"}', b"/* open", b"{} trailing", b'{"\xc3\x28":1}']
+    texts = [b"\x00", b"\xff\xfe", b"[" * 100000, b'{"a":' * 50000, b"null", b"1", b'"x"', b"{}", b"{" + b'"x":1,' * 50000 + b'"y":2}',
+             b'{"listen":"' + b"x" * 100000 + b'"}',
+             b'{"accounts":[' + b"{}," * 5000 + b"{}]}", b'{"listen":"\\u0000"}', b'{"listen":"127.0.0.1:1","listen":"127.0.0.1:2"}',
+             b"/* open", b"{} trailing", b'{"\xc3\x28":1}']
     for text in texts:
         with env.part(repr(text[:30])):
             code, _, err = check(env, text)
@@ -225,16 +241,50 @@ def no_configuration_text_kills_it(env):
             assert not re.search("[\x00-\x08\x0b-\x1f]", err)
 
 
+@test("P8", smoke=True)
+def a_lost_output_is_no_success(env):
+    """A full disk: whoever reads the file later must not take half a help for a whole one."""
+    for arguments in (["--version"], ["--help"], ["check", "--help"], ["check", "--sample"]):
+        with env.part(" ".join(arguments)), open("/dev/full", "w") as full:
+            done = subprocess.run([env.places.qproxy] + arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=30)
+            assert done.returncode == EX_IOERR and b"standard output" in done.stderr, done
+
+
+@test("P1", smoke=True)
+def closed_standard_files_are_not_taken_by_sockets(env):
+    """Else what is meant for standard error goes into whatever got the number 2."""
+    path = env.write("c.json", json.dumps(good(env)), 0o600)
+    daemon = subprocess.Popen(["sh", "-c", 'exec "$0" run -c "$1" 0<&- 1>&- 2>&-', env.places.qproxy, path], env=env.environ())
+    try:
+        deadline = time.monotonic() + 10
+        while len(os.listdir("/proc/%d/task" % daemon.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert [os.readlink("/proc/%d/fd/%d" % (daemon.pid, fd)) for fd in range(3)] == ["/dev/null"] * 3
+    finally:
+        daemon.terminate()
+        assert daemon.wait(30) == 0, daemon.returncode
+
+
+@test("P8")
+def check_looks_into_the_ca_file(env):
+    path = env.write("ca.txt", "not a certificate")
+    code, out, err = check(env, good(env, ca_file=path))
+    assert code == EX_CONFIG and out == "" and "ca.txt" in err and "PEM" in err, (code, err)
+
+
 # ---- without a file ----
 
 @test("P8")
 def the_environment_is_enough(env):
     origin = env.origin()
-    base = {"QUALTRICS_BASE_URL": origin.url, "QUALTRICS_CLIENT_ID": env.client_id, "QUALTRICS_CLIENT_SECRET": env.client_secret, "QP_E2E_SECRET": None}
+    base = {"QUALTRICS_BASE_URL": origin.url, "QUALTRICS_CLIENT_ID": env.client_id, "QUALTRICS_CLIENT_SECRET": env.client_secret,
+            "QP_E2E_SECRET": None}
     code, out, err = env.run(["check"], env.environ(**base))
     assert code == 0 and origin.authority in out, err
     code, out, err = env.run(["check"], env.environ(QUALTRICS_DATACENTER="iad1", QUALTRICS_API_KEY=env.secret("key-" + env.run_id * 4)))
     assert code == 0 and "iad1" in out and "api_token" in out, err
+    code, out, err = env.run(["check"], env.environ(QUALTRICS_API_KEY="", QUALTRICS_DATACENTER="", **base))
+    assert code == 0 and origin.authority in out, "an empty variable, as compose files make them, is one that is not set: " + err
     code, _, err = env.run(["check"], env.environ(QUALTRICS_DATACENTER="iad1"))
     assert code == EX_CONFIG and "QUALTRICS_CLIENT_ID" in err and "QUALTRICS_API_KEY" in err, err
 
@@ -254,8 +304,10 @@ def what_a_client_sends_is_not_logged_raw(env):
     origin = env.origin()
     proxy = env.proxy(origin)
     junk = env.client_credential("junk-" + env.run_id)
-    proxy.exchange(fields=[("Authorization", "Bearer " + junk), ("X-API-TOKEN", junk), ("Cookie", "session=" + junk), ("Proxy-Authorization", junk)])
-    for raw in (b"GET /\x1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\x1bb\r\n\r\n", b"G\x1bT / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    proxy.exchange(fields=[("Authorization", "Bearer " + junk), ("X-API-TOKEN", junk), ("Cookie", "session=" + junk),
+                           ("Proxy-Authorization", junk)])
+    for raw in (b"GET /\x1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\x1bb\r\n\r\n",
+                b"G\x1bT / HTTP/1.1\r\nHost: localhost\r\n\r\n",
                 b"GET http://u:" + junk.encode() + b"@h/ HTTP/1.1\r\nHost: h\r\n\r\n"):
         proxy.send(raw)
     origin.script = lambda conn, request: conn.send(b"HTTP/1.1 200 \x1b[31mRed\x9b\r\nContent-Length: 0\r\n\r\n")

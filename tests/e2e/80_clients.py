@@ -26,7 +26,8 @@ def tool(name):
 
 
 def curl(env, *arguments, code=(0,)):
-    done = subprocess.run([tool("curl"), "-q", "-sS", "--noproxy", "*", "--max-time", "30"] + list(arguments), capture_output=True, timeout=60)
+    done = subprocess.run([tool("curl"), "-q", "-sS", "--noproxy", "*", "--max-time", "30"] + list(arguments), capture_output=True,
+                          timeout=60)
     env.seen(done.stdout)
     assert done.returncode in code, (done.returncode, done.stderr)
     return done.stdout
@@ -52,7 +53,8 @@ def curl_uploads_sized_chunked_and_expecting(env):
     standin, proxy = world(env)
     path = env.write("upload", UPLOAD)
     url = "http://%s/API/v3/_echo" % proxy.authority
-    for name, arguments in (("sized", []), ("chunked", ["-H", "Transfer-Encoding: chunked"]), ("expecting", ["-H", "Expect: 100-continue"]), ("not expecting", ["-H", "Expect:"]),
+    for name, arguments in (("sized", []), ("chunked", ["-H", "Transfer-Encoding: chunked"]), ("expecting", ["-H", "Expect: 100-continue"]),
+                            ("not expecting", ["-H", "Expect:"]),
                             ("http 1.0", ["--http1.0"])):
         for revoked in (False, True):
             with env.part(name + (", revoked before" if revoked else "")):
@@ -96,7 +98,8 @@ def an_export_is_started_polled_and_downloaded(env):
             digest.update(piece)
             count += len(piece)
         assert answer.headers["Content-Type"] == "application/zip" and count == int(answer.headers["Content-Length"])
-        told = [value for name, value in answer.headers.items() if "sha256" in name.lower() or "digest" in name.lower() or "hash" in name.lower()]
+        told = [value for name, value in answer.headers.items() if "sha256" in name.lower() or "digest" in name.lower()
+                or "hash" in name.lower()]
         assert not told or digest.hexdigest() in told[0], (told, digest.hexdigest())
     assert count >= 1024 * 1024
 
@@ -110,7 +113,8 @@ def pythons_http_client_keeps_its_connection_over_revocations(env):
             standin.revoke_all()
         body = (b"%d " % number) * 500
         if number % 2:
-            connection.request("POST", "/API/v3/_echo", iter([body[:700], body[700:]]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+            connection.request("POST", "/API/v3/_echo", iter([body[:700], body[700:]]), encode_chunked=True,
+                               headers={"Transfer-Encoding": "chunked"})
         else:
             connection.request("POST", "/API/v3/_echo", body)
         answer = connection.getresponse()
@@ -142,10 +146,14 @@ const crypto = require('crypto');
   const body = crypto.randomBytes(1500000);
   const hash = crypto.createHash('sha256').update(body).digest('hex');
   const sized = await (await fetch(base + '/API/v3/_echo', {method: 'POST', body})).json();
-  const stream = new ReadableStream({start(c) { for (let i = 0; i < body.length; i += 50000) c.enqueue(body.subarray(i, i + 50000)); c.close(); }});
+  const stream = new ReadableStream({start(c) {
+    for (let i = 0; i < body.length; i += 50000) c.enqueue(body.subarray(i, i + 50000));
+    c.close();
+  }});
   const chunked = await (await fetch(base + '/API/v3/_echo', {method: 'PUT', body: stream, duplex: 'half'})).json();
   if (sized.result.body.sha256 !== hash || chunked.result.body.sha256 !== hash) throw new Error('hash');
-  const many = await Promise.all(Array.from({length: 40}, (_, i) => fetch(base + '/API/v3/_blob?bytes=' + i * 1000).then(a => a.arrayBuffer())));
+  const blob = i => fetch(base + '/API/v3/_blob?bytes=' + i * 1000).then(a => a.arrayBuffer());
+  const many = await Promise.all(Array.from({length: 40}, (_, i) => blob(i)));
   many.forEach((b, i) => { if (b.byteLength !== i * 1000) throw new Error('blob ' + i); });
   let cut = false;
   try { await (await fetch(base + '/API/v3/_cut?after=1000&of=5000')).arrayBuffer(); } catch (e) { cut = true; }

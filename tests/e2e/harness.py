@@ -9,6 +9,7 @@ A test is a function of one Env, registered by @test("P3"); its name is a senten
 
 import base64
 import contextlib
+import glob
 import json
 import os
 import re
@@ -63,28 +64,31 @@ def test(promise, limit=20, smoke=False, threads=False, cases=None):
 
 
 class Places:
-    """Where things are in this run: the build folder, the certificates."""
+    """Where things are in this run: the programs, the certificates."""
 
-    def __init__(self, build, certs):
+    def __init__(self, build, certs, qproxy=None):
         self.build = os.path.abspath(build)
         self.certs = certs
-        self.qproxy = os.path.join(self.build, "qproxy")
+        self.qproxy = os.path.abspath(qproxy or os.path.join(self.build, "qproxy"))
 
     def cert(self, name):
         return os.path.join(self.certs, name)
 
     def standin(self):
-        for folder in ("", "tests/standin", "standin"):
-            path = os.path.join(self.build, folder, "qproxy-standin")
+        """The stand-in of this build; the release build has none of its own, and takes the newest beside it."""
+        own = os.path.join(self.build, "qproxy-standin")
+        others = glob.glob(os.path.join(os.path.dirname(self.build), "*", "qproxy-standin"))
+        for path in [own] + sorted(others, key=os.path.getmtime, reverse=True):
             if os.access(path, os.X_OK):
                 return path
-        raise AssertionError("no qproxy-standin in " + self.build)
+        raise AssertionError("no qproxy-standin in %s or beside it" % self.build)
 
 
 def encodings(secret):
     """The forms in which a secret could leak."""
     raw = secret.encode("utf-8")
-    forms = {raw, urllib.parse.quote(secret, safe="").encode(), urllib.parse.quote_plus(secret).encode(), base64.b64encode(raw).rstrip(b"="),
+    forms = {raw, urllib.parse.quote(secret, safe="").encode(), urllib.parse.quote_plus(secret).encode(),
+             base64.b64encode(raw).rstrip(b"="),
              base64.urlsafe_b64encode(raw).rstrip(b"="), json.dumps(secret)[1:-1].encode()}
     forms |= {re.sub(rb"%[0-9A-F]{2}", lambda found: found.group().lower(), form) for form in forms}
     return {form for form in forms if len(form) >= 8}
@@ -305,7 +309,8 @@ class Env:
         return config
 
     def environ(self, **more):
-        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder, "QP_E2E_SECRET": self.client_secret,
+        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder,
+                   "QP_E2E_SECRET": self.client_secret,
                    "ASAN_OPTIONS": "exitcode=86:detect_leaks=1:abort_on_error=0:strict_string_checks=1",
                    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=86",
                    "TSAN_OPTIONS": "exitcode=86:halt_on_error=0:second_deadlock_stack=1"}
@@ -331,7 +336,8 @@ class Env:
 
     def run(self, arguments, environ=None, seconds=15 * SLOWNESS):
         """Runs a qproxy command to its end: (exit code, stdout, stderr), swept like everything else."""
-        done = subprocess.run([self.places.qproxy] + arguments, stdin=subprocess.DEVNULL, capture_output=True, env=environ or self.environ(),
+        done = subprocess.run([self.places.qproxy] + arguments, stdin=subprocess.DEVNULL, capture_output=True,
+                              env=environ or self.environ(),
                               cwd=self.folder, timeout=seconds)
         self.seen(done.stdout)
         self.seen(done.stderr)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests: python3 tests/e2e/run.py --build build/asan [--only PATTERN|smoke|threads] [--jobs 2] [--keep] [--list]
 
-The tests are spread over worker processes. A test that exceeds its time is killed together with all that it started. The last line is "N passed, N failed",
-and ", N skipped" when a third-party client is missing on this machine; exit 0 only if none failed and some passed.
+The tests are spread over worker processes. A test that exceeds its time is killed together with all that it started. The last line is
+"N passed, N failed", and ", N skipped" when a third-party client is missing on this machine; exit 0 only if none failed and some passed.
 """
 
 import argparse
@@ -95,7 +95,7 @@ class Worker:
         os.makedirs(scratch)
         self.scratch = scratch
         command = [sys.executable, "-B", os.path.join(HERE, "run.py"), "--build", self.arguments.build, "--worker", scratch,
-                   "--scratch", self.arguments.scratch]
+                   "--scratch", self.arguments.scratch, "--binary", self.arguments.binary]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def give(self, test):
@@ -207,6 +207,7 @@ def run_all(arguments, tests):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", required=True, help="the folder of the binary, for example build/asan")
+    parser.add_argument("--binary", help="the qproxy to test, if it is not the one in --build")
     parser.add_argument("--only", help="smoke, threads, or a regular expression on file::name")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="keep each test's folder (configuration, logs)")
@@ -216,7 +217,7 @@ def main():
     arguments = parser.parse_args()
 
     if arguments.worker:
-        places = harness.Places(arguments.build, os.path.join(arguments.scratch, "certs"))
+        places = harness.Places(arguments.build, os.path.join(arguments.scratch, "certs"), arguments.binary)
         return work(load(None), places, arguments.worker)
 
     tests = load(arguments.only)
@@ -226,8 +227,9 @@ def main():
         return 0
     if not tests:
         sys.exit("run.py: no test matches %r" % arguments.only)
-    if not os.access(os.path.join(arguments.build, "qproxy"), os.X_OK):
-        sys.exit("run.py: there is no qproxy in %s; build it first" % arguments.build)
+    arguments.binary = arguments.binary or os.path.join(arguments.build, "qproxy")
+    if not os.access(arguments.binary, os.X_OK):
+        sys.exit("run.py: there is no %s; build it first" % arguments.binary)
     began = time.monotonic()
     arguments.scratch = tempfile.mkdtemp(prefix="qproxy-e2e-")
     try:

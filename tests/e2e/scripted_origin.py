@@ -1,7 +1,8 @@
 """An origin that does exactly what a test tells it, down to the byte: TLS over sockets and threads.
 
-A connection is a thread. It reads a request head and calls a script, `script(conn, request)`; when the script returns, the rest of the request
-is read and the next head awaited. A script reads the body when it likes (conn.body(request), conn.take(n)) and answers in any way at all:
+A connection is a thread. It reads a request head and calls a script, `script(conn, request)`; when the script returns, the rest of the
+request is read and the next head awaited. A script reads the body when it likes (conn.body(request), conn.take(n)) and answers in any
+way at all:
 
     conn.send(b"...")                  these plaintext bytes, in as few TLS records as they need
     conn.send_in_steps(data, 1, 0.01)  a TLS record a step, with a pause behind each
@@ -9,8 +10,9 @@ is read and the next head awaited. A script reads the body when it likes (conn.b
     conn.close() / cut() / reset()     an end with close_notify / a FIN without one / an RST
     conn.wait(seconds)                 stalls; ends early when the test ends
 
-Unless told otherwise, the origin is also the token endpoint (POST /oauth2/token checks the client's credentials and mints a new token) and its
-gate: a request without a token that is valid now gets Qualtrics' 401. All that comes in is kept: connections, requests, token calls.
+Unless told otherwise, the origin is also the token endpoint (POST /oauth2/token checks the client's credentials and mints a new token)
+and its gate: a request without a token that is valid now gets Qualtrics' 401. All that comes in is kept: connections, requests, token
+calls.
 """
 
 import base64
@@ -63,7 +65,8 @@ class Request:
     def without_token(self):
         """The head's bytes but for the credential's value: equal for a request and its replay."""
         lines = self.head.raw.split(b"\r\n")
-        return b"\r\n".join(line.partition(b":")[0] if line.lower().startswith((b"authorization:", b"x-api-token:")) else line for line in lines)
+        return b"\r\n".join(line.partition(b":")[0] if line.lower().startswith((b"authorization:",
+                b"x-api-token:")) else line for line in lines)
 
     @property
     def form(self):
@@ -290,7 +293,8 @@ class Connection:
 
 
 class ScriptedOrigin:
-    def __init__(self, cert_file, key_file, client=("client", "secret"), on_secret=lambda value: None, host="localhost", max_tls=None, port=0):
+    def __init__(self, cert_file, key_file, client=("client", "secret"), on_secret=lambda value: None, host="localhost", max_tls=None,
+                 port=0):
         self.client_id, self.client_secret = client
         self.on_secret = on_secret
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -421,7 +425,8 @@ class ScriptedOrigin:
         except wire.Cut:
             pass  # the proxy left; what that means, the test judges by what was recorded
         except (OSError, ValueError) as error:
-            if conn and conn.is_open and not self.closing.is_set() and not isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
+            if conn and conn.is_open and not self.closing.is_set() and not isinstance(error,
+                    (ConnectionError, TimeoutError, socket.timeout)):
                 self.errors.append(error)
         except Exception as error:  # a WireError, or a fault of a script: the test fails with it
             if not self.closing.is_set():
@@ -480,10 +485,12 @@ class ScriptedOrigin:
         else:
             self.send_token(conn)
 
-    def send_token(self, conn, **more):
-        """Answers with a new token; keyword arguments replace or add JSON members, None removes one."""
+    def send_token(self, conn, dead=False, **more):
+        """Answers with a new token; keyword arguments replace or add JSON members, None removes one. dead: it is revoked before it is sent."""
         members = {"access_token": self.mint(), "token_type": "bearer", "expires_in": self.expires_in, "scope": "manage:all"}
         members.update(more)
+        if dead:
+            self.revoke_all()
         conn.answer(200, json.dumps({key: value for key, value in members.items() if value is not None}).encode())
 
 

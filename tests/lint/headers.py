@@ -25,7 +25,7 @@ def flags_of(root, build):
                 definitions[word.partition("=")[0]] = word
             elif word == "-isystem":
                 folders[after] = None
-    return compiler, ["-std=gnu11", f"-I{root}/proxy", f"-I{build}/generated", *definitions.values(),
+    return compiler, ["-std=c11", f"-I{root}/proxy", f"-I{build}/generated", *definitions.values(),
                       *(flag for folder in folders for flag in ("-isystem", folder))]
 
 

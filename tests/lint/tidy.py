@@ -80,7 +80,7 @@ def check(root, build):
 
 def check_sample(root, build=None):
     """The self-test's samples have no build folder: it is made for them."""
-    entries = [{"directory": str(root), "file": str(path), "command": f"cc -std=gnu11 -I{root}/proxy -c {path}"}
+    entries = [{"directory": str(root), "file": str(path), "command": f"cc -std=c11 -I{root}/proxy -c {path}"}
                for path in root.rglob("*.c")]
     (root / "compile_commands.json").write_text(json.dumps(entries))
     return check(root, root)

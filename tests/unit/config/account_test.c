@@ -106,6 +106,8 @@ static void accounts_that_no_request_could_confuse_are_fine(void **state)
                                                                  ",\"host\":\"b.x\",\"path_prefix\":\"/p\""),
         A("a", "") "," A("b", ",\"listen\":\"127.0.0.1:9001\""),
         A("a", ",\"listen\":\"127.0.0.1:9002\"") "," A("b", ",\"listen\":\"127.0.0.1:9001\""),
+        A("a", ",\"listen\":\"127.0.0.1:9002\"") "," A("b", ",\"path_prefix\":\"/p\""),
+        A("a", ",\"listen\":\"127.0.0.1:9002\",\"path_prefix\":\"/a\"") "," A("b", ",\"path_prefix\":\"/p\""),
     };
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         struct qp_config *config = parse(with_accounts(fine[i]));
@@ -136,12 +138,13 @@ static void ambiguous_accounts_are_refused_by_name(void **state)
          "accounts[1]: a request could belong to both accounts 'a' and 'b': give both a host of their own, "
          "or both a "
          "path_prefix\n"},
-        {A("a", ",\"listen\":\"127.0.0.1:9001\"") "," A("b", ",\"listen\":\"127.0.0.1:9001\""),
-         "accounts[1].listen: accounts 'a' and 'b' both listen at 127.0.0.1:9001\n"},
-        {A("a", ",\"listen\":\"127.0.0.1:8080\""),
-         "accounts[0].listen: 127.0.0.1:8080 is also the common listen address\n"},
-        {A("a", ",\"listen\":\"127.0.0.1:8081\""),
-         "accounts[0].listen: 127.0.0.1:8081 is also admin.listen\n"},
+        /* An own listener takes nothing away from what an account is chosen by at the common ones. */
+        {A("a", ",\"listen\":\"127.0.0.1:9001\",\"path_prefix\":\"/p\"") "," A("b",
+                                                                               ",\"path_prefix\":\"/p\""),
+         "accounts[1].path_prefix: accounts 'a' and 'b' have the same path_prefix /p\n"},
+        {A("a", ",\"host\":\"a.x\"") "," A("b", ",\"listen\":\"127.0.0.1:9001\",\"host\":\"a.x\""),
+         "accounts[1]: a request could belong to both accounts 'a' and 'b': give both a host of their own, "
+         "or both a path_prefix\n"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_told(with_accounts(wrong[i][0]), wrong[i][1]);

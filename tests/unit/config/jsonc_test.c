@@ -2,6 +2,7 @@
 #include "told.h"
 
 #include <cJSON.h>
+#include <malloc.h>
 
 static int allocations_until_failure = -1;
 
@@ -14,6 +15,19 @@ void *__wrap_qp_try_alloc(size_t bytes)
     if (allocations_until_failure > 0)
         allocations_until_failure--;
     return __real_qp_try_alloc(bytes);
+}
+
+/* Whether what is given back still holds this; for texts that are secrets. */
+static const char *sought;
+static int found_in_freed;
+
+void __real_qp_free(void *memory);
+void __wrap_qp_free(void *memory);
+void __wrap_qp_free(void *memory)
+{
+    if (memory && sought && memmem(memory, malloc_usable_size(memory), sought, strlen(sought)))
+        found_in_freed++;
+    __real_qp_free(memory);
 }
 
 static const char *wrong(struct qp_slice text)
@@ -101,6 +115,22 @@ static void failing_allocations_are_told_and_nothing_leaks(void **state)
     }
 }
 
+static void P1_no_text_stays_behind_in_freed_memory(void **state)
+{
+    static const char *const texts[] = {"{\"secret\":\"hunter2-hunter2\"}",
+                                        "{\"secret\":\"hunter2-hunter2\",\"b\":]}",
+                                        "{\"hunter2-hunter2\":1,}", "{\"secret\":\"hunter2-hunter2\"}}"};
+    sought = "hunter2";
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct qp_problems problems = {0};
+        cJSON *json = qp_jsonc_parse(qp_slice_str(texts[i]), &problems);
+        qp_jsonc_free(json);
+        qp_problems_deinit(&problems);
+    }
+    sought = NULL;
+    assert_int_equal(found_in_freed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +139,7 @@ int main(void)
         cmocka_unit_test(a_text_cut_anywhere_is_refused_with_a_place),
         cmocka_unit_test(a_huge_file_is_refused),
         cmocka_unit_test(failing_allocations_are_told_and_nothing_leaks),
+        cmocka_unit_test(P1_no_text_stays_behind_in_freed_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

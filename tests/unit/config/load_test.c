@@ -15,6 +15,7 @@ static void defaults_fill_what_is_not_said(void **state)
     assert_int_equal(config->listen.count, 1);
     assert_string_equal(config->listen.at[0], "127.0.0.1:8080");
     assert_string_equal(config->admin_listen, "127.0.0.1:8081");
+    assert_true(config->admin_is_by_default);
     assert_int_equal(config->workers, 0);
     assert_int_equal(config->timeouts.client_head_ms, 10000);
     assert_int_equal(config->timeouts.origin_response_ms, 120000);
@@ -46,6 +47,7 @@ static void what_is_said_is_taken(void **state)
     assert_int_equal(config->listen.count, 2);
     assert_string_equal(config->listen.at[1], "[::1]:80");
     assert_null(config->admin_listen);
+    assert_false(config->admin_is_by_default);
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->timeouts.client_head_ms, 250);
     assert_int_equal(config->timeouts.drain_ms, 0);
@@ -86,6 +88,7 @@ static void a_wrong_value_is_told_with_what_was_found_and_what_is_allowed(void *
         {"\"log\":{\"level\":\"loud\"}",
          "log.level: found \"loud\"; allowed: \"error\", \"warn\", \"info\", \"debug\"\n"},
         {"\"log\":{\"file\":true}", "log.file: found true; allowed: a text of 1 to 4095 characters\n"},
+        {"\"workers\":\"3\"", "workers: found \"3\"; allowed: a whole number from 1 to 512, or \"auto\"\n"},
         {"\"log\":[]", "log: found no object; allowed: an object: { ... }\n"},
         {"\"listen\":[]", "listen: found an empty list; allowed: at least one text\n"},
         {"\"listen\":{}",

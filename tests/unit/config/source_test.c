@@ -142,6 +142,18 @@ static void what_the_environment_lacks_is_told_by_its_own_names(void **state)
     assert_non_null(strstr(told_text, "QUALTRICS_DATACENTER: set beside QUALTRICS_BASE_URL"));
 }
 
+static void an_empty_variable_is_not_set(void **state)
+{
+    setenv("QUALTRICS_DATACENTER", "iad1", 1);
+    setenv("QUALTRICS_BASE_URL", "", 1);
+    setenv("QUALTRICS_CLIENT_ID", "", 1);
+    setenv("QUALTRICS_CLIENT_SECRET", "", 1);
+    setenv("QUALTRICS_API_KEY", "key", 1);
+    struct qp_config *config = load(NULL);
+    assert_int_equal(config->accounts[0].grant, QP_CONFIG_GRANT_API_TOKEN);
+    qp_config_free(&config);
+}
+
 static void nothing_at_all_is_one_message_that_says_what_to_do(void **state)
 {
     if (access("/etc/qproxy/qproxy.json", F_OK) == 0)
@@ -159,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_huge_file_is_refused_and_not_read_to_its_end, start, end),
         cmocka_unit_test_setup_teardown(base_urls_of_other_programs_are_understood, start, end),
         cmocka_unit_test_setup_teardown(what_the_environment_lacks_is_told_by_its_own_names, start, end),
+        cmocka_unit_test_setup_teardown(an_empty_variable_is_not_set, start, end),
         cmocka_unit_test_setup_teardown(nothing_at_all_is_one_message_that_says_what_to_do, start, end),
         /* The last: what it forgets stays known to the process. */
         cmocka_unit_test_setup_teardown(the_environment_alone_is_enough_for_a_client, start, end),

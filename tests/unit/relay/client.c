@@ -85,7 +85,8 @@ void qp_request_resume(struct qp_request *request)
 
 /* ---- the answer ---- */
 
-void qp_request_inform(struct qp_request *request, unsigned status, struct qp_slice reason, const struct qp_fields *fields)
+void qp_request_inform(struct qp_request *request, unsigned status, struct qp_slice reason,
+                       const struct qp_fields *fields)
 {
     WANT(request->is_owned && request->status == 0);
     WANT(status != 100 || request->message.expect_continue);
@@ -150,7 +151,8 @@ void qp_request_finish(struct qp_request *request, const struct qp_fields *trail
 {
     bool no_body = qp_slice_is(request->message.method, QP_SLICE("HEAD"));
     WANT(request->status != 0);
-    WANT(no_body || request->announced == QP_LENGTH_UNKNOWN || qp_buf_len(&request->answer) == request->announced);
+    WANT(no_body || request->announced == QP_LENGTH_UNKNOWN ||
+         qp_buf_len(&request->answer) == request->announced);
     WANT(no_body || !request->is_origins || qp_buf_len(&request->answer) == qp_buf_len(&request->wanted));
     request->finished = true;
     end(request);
@@ -177,8 +179,8 @@ static void add_field(struct qp_request *client, enum qp_field_id id, const char
 struct qp_request *client_begin(const struct client_spec *spec)
 {
     struct qp_request *client = qp_alloc(sizeof(*client));
-    world_note("client: %s %s, %zu bytes%s", spec->method, spec->target ? spec->target : "/x", spec->body_bytes,
-               spec->expects ? ", expects 100" : "");
+    world_note("client: %s %s, %zu bytes%s", spec->method, spec->target ? spec->target : "/x",
+               spec->body_bytes, spec->expects ? ", expects 100" : "");
     qp_arena_init(&client->arena, 4096, 1 << 20);
     qp_list_append(&world->clients, &client->link);
     client->message = (struct qp_message){

@@ -214,7 +214,8 @@ void origin_inform(struct qp_exchange *exchange, uint16_t status)
 {
     WANT(!exchange->response_begun);
     world_note("origin informs %u", status);
-    exchange->message = (struct qp_message){.direction = QP_RESPONSE, .status = status, .major = 1, .minor = 1};
+    exchange->message =
+        (struct qp_message){.direction = QP_RESPONSE, .status = status, .major = 1, .minor = 1};
     exchange->has_response = exchange->in_event = true;
     exchange->events->informed(exchange->owner, &exchange->message);
     leave_event(exchange);
@@ -228,7 +229,8 @@ static void make_links(struct qp_exchange *exchange, size_t bytes)
         qp_buf_append_str(out[i], "{\"result\":{\"elements\":[\"");
         for (size_t at = 0; at < bytes; at++)
             qp_buf_append_char(out[i], (char)('a' + at % 26));
-        qp_buf_append_fmt(out[i], "\"],\"nextPage\":\"%s/API/v3/surveys?offset=100\"}}", hosts[i]);
+        qp_buf_append_fmt(out[i], "\"],\"nextPage\":\"%s/API/v3/a?offset=100\",\"file\":\"%s/API/v3/b\"}}",
+                          hosts[i], hosts[i]);
     }
 }
 
@@ -244,12 +246,16 @@ static void make_octets(struct qp_exchange *exchange, size_t bytes)
 void origin_head(struct qp_exchange *exchange, const struct origin_spec *spec)
 {
     struct qp_message *message = &exchange->message;
-    bool no_body = spec->kind == QP_BODY_NONE || qp_slice_is(client_of(exchange)->message.method, QP_SLICE("HEAD"));
+    bool no_body =
+        spec->kind == QP_BODY_NONE || qp_slice_is(client_of(exchange)->message.method, QP_SLICE("HEAD"));
     const char *type = spec->links ? "application/json" : "application/octet-stream";
     WANT(!exchange->response_begun);
     world_note("origin answers %u, %zu bytes", spec->status, spec->bytes);
-    *message = (struct qp_message){
-        .direction = QP_RESPONSE, .status = spec->status, .major = 1, .minor = 1, .reason = QP_SLICE("Reason")};
+    *message = (struct qp_message){.direction = QP_RESPONSE,
+                                   .status = spec->status,
+                                   .major = 1,
+                                   .minor = 1,
+                                   .reason = QP_SLICE("Reason")};
     WANT(qp_fields_add(&message->fields, &exchange->arena, QP_SLICE("Content-Type"), qp_slice_str(type)));
     message->fields.at[0].id = QP_FIELD_CONTENT_TYPE;
     if (no_body)

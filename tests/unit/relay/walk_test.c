@@ -4,12 +4,11 @@
 
 #include "base/log.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
-#include <stdlib.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -118,7 +117,8 @@ static void step_token(void)
     case 2:
         if (chance(8))
             world->view.accounts[ACCOUNT_OAUTH].damped ^= true;
-        world->view.accounts[ACCOUNT_OAUTH].expires_at_ms = chance(2) ? 0 : world->loop.now_ms + world_random(90000);
+        world->view.accounts[ACCOUNT_OAUTH].expires_at_ms =
+            chance(2) ? 0 : world->loop.now_ms + world_random(90000);
         break;
     case 3:
         if (need)
@@ -150,7 +150,8 @@ static void step_pool(void)
 static void give_head(struct qp_exchange *exchange)
 {
     static const uint16_t statuses[] = {200, 200, 401, 401, 401, 403, 404, 204, 500, 304};
-    static const enum qp_body_kind kinds[] = {QP_BODY_LENGTH, QP_BODY_LENGTH, QP_BODY_CHUNKED, QP_BODY_UNTIL_CLOSE};
+    static const enum qp_body_kind kinds[] = {QP_BODY_LENGTH, QP_BODY_LENGTH, QP_BODY_CHUNKED,
+                                              QP_BODY_UNTIL_CLOSE};
     struct origin_spec spec = {.status = statuses[world_random(10)], .kind = kinds[world_random(4)]};
     spec.bytes = some_size();
     spec.links = spec.status == 200 && exchange->pool->account == ACCOUNT_OAUTH && chance(2);
@@ -167,7 +168,8 @@ static void step_response(struct qp_exchange *exchange)
         origin_inform(exchange, chance(2) ? 100 : 103);
     else if (!exchange->response_begun && (exchange->request_done || chance(6)))
         give_head(exchange);
-    else if (exchange->response_begun && !exchange->is_paused && exchange->answer_given < qp_buf_len(&exchange->answer))
+    else if (exchange->response_begun && !exchange->is_paused &&
+             exchange->answer_given < qp_buf_len(&exchange->answer))
         origin_body(exchange, 1 + world_random(64 * 1024));
     else if (exchange->response_begun && exchange->answer_given == qp_buf_len(&exchange->answer))
         origin_end(exchange);
@@ -301,8 +303,8 @@ static void also_where_no_body_can_be_written_to_a_file(void **state)
 
 int main(void)
 {
-    /* Warnings are part of the walk, and nobody reads them. */
-    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_INFO, .fd = open("/dev/null", O_WRONLY), .access_fd = -1});
+    /* Warnings are part of the walk. */
+    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_ERROR, .fd = 2, .access_fd = -1});
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_end_once_whatever_comes_in_whatever_order),
         cmocka_unit_test(also_where_no_body_can_be_written_to_a_file),

@@ -22,7 +22,8 @@ void world_fail(const char *condition, const char *file, int line)
     unsigned from = world->note_count > WORLD_NOTES ? world->note_count - WORLD_NOTES : 0;
     for (unsigned i = from; i < world->note_count; i++)
         fprintf(stderr, "  %s\n", world->notes[i % WORLD_NOTES]);
-    fprintf(stderr, "%s:%d: not so: %s (seed %llu)\n", file, line, condition, (unsigned long long)world->seed);
+    fprintf(stderr, "%s:%d: not so: %s (seed %llu)\n", file, line, condition,
+            (unsigned long long)world->seed);
     abort();
 }
 
@@ -92,7 +93,8 @@ static void free_ended(void)
 static void check_waits(void)
 {
     QP_LIST_FOR_EACH (link, &world->view.needs) {
-        struct relayed *r = QP_CONTAINER_OF(QP_CONTAINER_OF(link, struct qp_need, link), struct relayed, need);
+        struct relayed *r =
+            QP_CONTAINER_OF(QP_CONTAINER_OF(link, struct qp_need, link), struct relayed, need);
         WANT(r->request && r->request->is_owned && r->state == STATE_TOKEN);
     }
     for (unsigned i = 0; i < WORLD_ACCOUNTS; i++)

@@ -122,10 +122,10 @@ struct world {
 
 extern struct world *world;
 
-#define WANT(condition)                                       \
-    do {                                                      \
-        if (!(condition))                                     \
-            world_fail(#condition, __FILE__, __LINE__);       \
+#define WANT(condition)                                 \
+    do {                                                \
+        if (!(condition))                               \
+            world_fail(#condition, __FILE__, __LINE__); \
     } while (0)
 __attribute__((noreturn)) void world_fail(const char *condition, const char *file, int line);
 /* For the story that is told when something fails. */

@@ -91,6 +91,18 @@ static void cuts_an_answer_that_is_longer_than_announced(void **state)
     assert_false(wire_has(client, "body"));
 }
 
+/* The handler does not know yet, and would go on with a request that is no more. */
+static void tells_the_handler_of_a_cut_that_it_did_not_ask_for(void **state)
+{
+    struct wire *client = hold("GET", "1.1");
+    const struct qp_answer head = {.status = 200, .length = 3};
+
+    qp_request_respond(stage.held, &head);
+    qp_request_send(stage.held, QP_SLICE("body"));
+    assert_true(wire_run_until_end(client));
+    assert_true(stage_saw("gone"));
+}
+
 static void takes_exactly_what_was_announced(void **state)
 {
     struct wire *client = hold("GET", "1.1");
@@ -290,6 +302,7 @@ int main(void)
         TEST(frames_by_method_and_status),
         TEST(cuts_an_answer_that_is_shorter_than_announced),
         TEST(cuts_an_answer_that_is_longer_than_announced),
+        TEST(tells_the_handler_of_a_cut_that_it_did_not_ask_for),
         TEST(takes_exactly_what_was_announced),
         TEST(shows_an_aborted_answer),
         TEST(closes_without_an_answer_when_aborted_before_it),

@@ -121,11 +121,11 @@ static void closes_idle_connections_silently(void **state)
 
 static void drops_a_body_that_stands_still(void **state)
 {
-    stage_opts()->client_body_ms = 80;
+    stage_opts()->client_body_ms = 500; /* ten times a step: a busy machine makes a step longer */
     struct wire *client = stage_connect();
 
-    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
-    for (unsigned i = 0; i < 5; i++) {
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n");
+    for (unsigned i = 0; i < 12; i++) {
         wire_send(client, "x");
         wire_run_ms(50);
     }
@@ -145,6 +145,23 @@ static void drops_a_body_that_drips(void **state)
     for (unsigned i = 0; i < 50 && !client->ended; i++) {
         wire_send(client, "x");
         wire_run_ms(10);
+    }
+    assert_true(stage_saw("gone QP_NET_TIMEOUT"));
+}
+
+/* A handler may resume with every piece: that makes a dripping body no faster. */
+static void drops_a_body_that_drips_into_an_eager_handler(void **state)
+{
+    stage_opts()->client_body_ms = 80;
+    stage_opts()->body_rate_bytes = 1000;
+    struct wire *client = stage_connect();
+
+    wire_send(client, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    for (unsigned i = 0; i < 50 && !client->ended; i++) {
+        wire_send(client, "x");
+        wire_run_ms(10);
+        if (stage.held)
+            qp_request_resume(stage.held);
     }
     assert_true(stage_saw("gone QP_NET_TIMEOUT"));
 }
@@ -341,6 +358,7 @@ int main(void)
         TEST(closes_idle_connections_silently),
         TEST(drops_a_body_that_stands_still),
         TEST(drops_a_body_that_drips),
+        TEST(drops_a_body_that_drips_into_an_eager_handler),
         TEST(waits_for_a_body_that_was_told_to_wait),
         TEST(drops_a_client_that_does_not_take_its_answer),
         TEST(limits_a_body_at_the_byte),

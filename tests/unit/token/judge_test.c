@@ -1,7 +1,22 @@
 #include "cmocka_all.h"
 #include "token/grant.h"
+#include <cJSON.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* Whether what is given back still holds this; for texts that are secrets. */
+static const char *sought;
+static int found_in_freed;
+
+void __real_qp_free(void *memory);
+void __wrap_qp_free(void *memory);
+void __wrap_qp_free(void *memory)
+{
+    if (memory && sought && memmem(memory, malloc_usable_size(memory), sought, strlen(sought)))
+        found_in_freed++;
+    __real_qp_free(memory);
+}
 
 static void judge(unsigned status, const char *body, struct qp_grant_answer *answer)
 {
@@ -143,6 +158,13 @@ static void test_refresh_token(void **state)
         assert_null(answer.refresh_token);
         qp_grant_answer_deinit(&answer);
     }
+    qp_grant_judge(200, QP_SLICE("{\"access_token\":\"t\",\"token_type\":\"mac\",\"refresh_token\":\"r\"}"),
+                   &answer);
+    assert_int_equal(answer.outcome, QP_GRANT_PASSING);
+    assert_true(qp_slice_is(qp_secret_reveal(answer.refresh_token), QP_SLICE("r")));
+    qp_grant_answer_deinit(&answer);
+    qp_grant_judge(400, QP_SLICE("{\"error\":\"invalid_grant\",\"refresh_token\":\"r\"}"), &answer);
+    assert_null(answer.refresh_token);
 }
 
 static void test_cut_at_every_byte(void **state)
@@ -218,13 +240,34 @@ static void test_long_code_is_no_code(void **state)
     }
 }
 
+/* config uses the same library, and a reload comes between two answers. */
+static void test_P1_no_token_stays_behind_in_freed_memory(void **state)
+{
+    static const char *const bodies[] = {"{\"access_token\":\"hunter2-hunter2\"}",
+                                         "{\"access_token\":\"hunter2-hunter2\",\"x"};
+    struct qp_grant_answer answer;
+    sought = "hunter2";
+    for (size_t i = 0; i < 4; ++i) {
+        qp_grant_judge(200, qp_slice_str(bodies[i % 2]), &answer);
+        qp_grant_answer_deinit(&answer);
+        cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = malloc, .free_fn = __wrap_qp_free});
+    }
+    sought = NULL;
+    assert_int_equal(found_in_freed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),           cmocka_unit_test(test_life),
-        cmocka_unit_test(test_refresh_token),   cmocka_unit_test(test_cut_at_every_byte),
-        cmocka_unit_test(test_nul_in_the_body), cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_sizes),           cmocka_unit_test(test_long_code_is_no_code),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_refresh_token),
+        cmocka_unit_test(test_cut_at_every_byte),
+        cmocka_unit_test(test_nul_in_the_body),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_long_code_is_no_code),
+        cmocka_unit_test(test_P1_no_token_stays_behind_in_freed_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,6 +180,19 @@ static void test_refresh_token_account_without_one(void **state)
     rig_close(&rig);
 }
 
+static void test_view_tells_when_the_token_expires(void **state)
+{
+    struct rig rig;
+    struct qp_token token;
+    rig_open(&rig, NULL, STEPS({grant("t1", 3600)}));
+    rig_start(&rig);
+    assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_MET);
+    assert_true(qp_view_token(rig.view, 0, 1, &token));
+    uint64_t now_ms = qp_loop_now_ms(rig.loop);
+    assert_in_range(token.expires_at_ms, now_ms + 3590 * 1000, now_ms + 3600 * 1000);
+    rig_close(&rig);
+}
+
 static void test_rotation(void **state)
 {
     struct rig rig;
@@ -196,6 +209,21 @@ static void test_rotation(void **state)
         assert_non_null(strstr(endpoint_request(rig.endpoint, i), used[i]));
     }
     assert_int_equal(endpoint_calls(rig.endpoint), 4);
+    rig_close(&rig);
+}
+
+/* The old value is spent whatever is wrong with the rest of the answer: presenting it again would end the chain. */
+static void test_P4_rotation_beside_an_unusable_token(void **state)
+{
+    struct rig rig;
+    rig_open(&rig, "r0",
+             STEPS({endpoint_answer("200 OK", "{\"access_token\":\"a b\",\"refresh_token\":\"r1\"}")},
+                   {endpoint_answer("200 OK", "{\"refresh_token\":\"r2\"}")}, {grant("t1", 3600)}));
+    rig_start(&rig);
+    rig_run_to_generation(&rig, 1, 5000);
+    static const char *const used[] = {"&refresh_token=r0", "&refresh_token=r1", "&refresh_token=r2"};
+    for (unsigned i = 0; i < 3; ++i)
+        assert_non_null(strstr(endpoint_request(rig.endpoint, i), used[i]));
     rig_close(&rig);
 }
 
@@ -331,7 +359,9 @@ int main(void)
         cmocka_unit_test(test_refused_with_a_valid_token),
         cmocka_unit_test(test_invalid_grant),
         cmocka_unit_test(test_refresh_token_account_without_one),
+        cmocka_unit_test(test_view_tells_when_the_token_expires),
         cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_P4_rotation_beside_an_unusable_token),
         cmocka_unit_test(test_hang_ends_at_the_deadline),
         cmocka_unit_test(test_lost_answers_end_in_sign_in),
         cmocka_unit_test(test_no_redemption_no_sign_in),

@@ -24,6 +24,24 @@ static void test_one_call_for_all(void **state)
     rig_close(&rig);
 }
 
+/* Who sends something that can be sent only once wants to know. */
+static void test_a_token_says_when_it_expires(void **state)
+{
+    static const struct endpoint_step hour[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{\"access_token\":\"t1\",\"expires_in\":3600}"}};
+    struct rig rig;
+    struct answered one;
+    struct qp_token token;
+    rig_open(&rig, NULL, hour, 1);
+    rig_start(&rig);
+    rig_need(&rig, 1, &one);
+    rig_run_to_generation(&rig, 1, 2000);
+    assert_true(qp_view_token(rig.view, 0, 1, &token));
+    uint64_t now_ms = qp_loop_now_ms(rig.loop);
+    assert_in_range(token.expires_at_ms, now_ms + 3500000, now_ms + 3600000);
+    rig_close(&rig);
+}
+
 static void test_busy_and_canceled(void **state)
 {
     struct rig rig;
@@ -229,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_call_for_all),
+        cmocka_unit_test(test_a_token_says_when_it_expires),
         cmocka_unit_test(test_busy_and_canceled),
         cmocka_unit_test(test_leaving_does_not_cancel_the_call),
         cmocka_unit_test(test_deadline_of_a_need),

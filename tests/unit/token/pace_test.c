@@ -101,6 +101,27 @@ static void test_damping_one_acceptance_is_enough(void **state)
     assert_false(damping.never_accepted);
 }
 
+/* Tokens that are revoked faster than they can be used are no lost permission: the mints are spaced instead. */
+static void test_damping_spares_what_worked_lately(void **state)
+{
+    struct qp_account_damping damping = {0};
+    qp_account_damping_new_token(&damping, 1);
+    qp_account_damping_report(&damping, 1, true, 1000);
+    const uint64_t gaps_ms[] = {0, 50, 100, 200, 400, 800, 1600, 1600, 1600};
+    for (uint64_t i = 0; i < sizeof(gaps_ms) / sizeof(gaps_ms[0]); ++i) {
+        qp_account_damping_new_token(&damping, 2 + i);
+        assert_false(qp_account_damping_report(&damping, 2 + i, false, 2000));
+        assert_int_equal(qp_account_damping_gap_ms(&damping), gaps_ms[i]);
+    }
+    qp_account_damping_report(&damping, 10, true, 3000);
+    assert_int_equal(qp_account_damping_gap_ms(&damping), 0);
+    qp_account_damping_new_token(&damping, 11);
+    qp_account_damping_new_token(&damping, 12);
+    qp_account_damping_report(&damping, 11, false, 3000 + QP_PACE_WORKED_LATELY_MS);
+    assert_true(qp_account_damping_report(&damping, 12, false, 3000 + QP_PACE_WORKED_LATELY_MS));
+    assert_int_equal(qp_account_damping_gap_ms(&damping), 0);
+}
+
 static void test_damping_late_reports(void **state)
 {
     struct qp_account_damping damping = {0};
@@ -141,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_damping_needs_two_rejected_tokens),
         cmocka_unit_test(test_damping_one_acceptance_is_enough),
+        cmocka_unit_test(test_damping_spares_what_worked_lately),
         cmocka_unit_test(test_damping_late_reports),
         cmocka_unit_test(test_damping_doubles),
     };

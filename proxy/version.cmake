@@ -4,9 +4,9 @@
 # library use it, both compilers take it from SOURCE_DATE_EPOCH.
 if(CMAKE_SCRIPT_MODE_FILE)
     set(version "${VERSION}")
-    execute_process(COMMAND git -C "${SOURCE}" rev-parse --show-toplevel
-        OUTPUT_VARIABLE top OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-    if(NOT failed AND top STREQUAL SOURCE) # else the checkout that this folder lies in is somebody else's
+    execute_process(COMMAND git -C "${SOURCE}" rev-parse --show-prefix
+        OUTPUT_VARIABLE inside OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+    if(NOT failed AND inside STREQUAL "") # else the checkout that this folder lies in is somebody else's
         execute_process(COMMAND git -C "${SOURCE}" describe --tags --exact-match --match "v${VERSION}"
             OUTPUT_QUIET ERROR_QUIET RESULT_VARIABLE untagged)
         execute_process(COMMAND git -C "${SOURCE}" rev-parse --short=10 HEAD

@@ -1,0 +1,11 @@
+/* host.h - does a request mean us? Pure. Private to admin/. */
+#ifndef QP_ADMIN_HOST_H
+#define QP_ADMIN_HOST_H
+
+#include "net/address.h"
+
+/* authority: of a Host field or of an absolute target. True for localhost, 127.0.0.1, [::1] and the address itself, each with the
+ * port that is listened on (which may be left out where it is 80), and nothing else. At a Unix socket, where no port is: the bare names. */
+bool qp_admin_is_own_host(const struct qp_address *address, struct qp_slice authority);
+
+#endif

@@ -1,0 +1,111 @@
+/* json.c - the snapshot for programs: /readyz and /api/status. */
+#include "admin/pages.h"
+#include "admin/text.h"
+
+static void put_reason(struct qp_buf *out, const char *name, const struct qp_admin_account *account)
+{
+    struct qp_buf reason = {0};
+    qp_admin_put_reason(&reason, account);
+    qp_buf_append_char(&reason, '\0');
+    qp_json_text(out, name, qp_buf_slice(&reason).at);
+    qp_buf_deinit(&reason);
+}
+
+/* What both documents say of an account. */
+static void put_account_head(struct qp_buf *out, const struct qp_admin_account *account)
+{
+    qp_json_text(out, "name", account->name);
+    qp_json_bool(out, "ready", qp_admin_account_is_ready(account));
+    qp_json_bool(out, "usable_token", account->token.usable);
+    qp_json_text(out, "state", qp_token_state_word(account->token.state));
+    put_reason(out, "reason", account);
+}
+
+static void put_readiness(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    enum qp_readiness readiness = qp_snapshot_readiness(snapshot);
+    qp_json_bool(out, "ready", qp_readiness_is_ready(readiness));
+    qp_json_text(out, "status", qp_readiness_word(readiness));
+    qp_json_text(out, "reason", qp_readiness_text(readiness));
+}
+
+void qp_put_ready_json(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    qp_json_open(out, NULL, '{');
+    put_readiness(out, snapshot);
+    qp_json_open(out, "accounts", '[');
+    for (unsigned i = 0; i < snapshot->account_count; i++) {
+        qp_json_open(out, NULL, '{');
+        put_account_head(out, &snapshot->accounts[i]);
+        qp_json_close(out, '}');
+    }
+    qp_json_close(out, ']');
+    qp_json_close(out, '}');
+    qp_buf_append_char(out, '\n');
+}
+
+/* ---- /api/status ---- */
+
+static void put_pool(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned account)
+{
+    qp_json_open(out, "origin", '{');
+    for (unsigned row = 0; row < snapshot->pool.count; row++)
+        qp_json_u64(out, snapshot->pool.rows[row].name, qp_snapshot_pool_total(snapshot, account, row));
+    qp_json_close(out, '}');
+}
+
+static void put_account(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned index)
+{
+    const struct qp_admin_account *account = &snapshot->accounts[index];
+    const struct qp_token_status *token = &account->token;
+    qp_json_open(out, NULL, '{');
+    put_account_head(out, account);
+    qp_json_u64(out, "generation", token->generation);
+    qp_json_seconds(out, "age_s", token->age_s);
+    qp_json_seconds(out, "expires_in_s", token->expires_in_s);
+    qp_json_seconds(out, "next_call_s", token->next_call_s);
+    qp_json_bool(out, "never_accepted", token->never_accepted);
+    qp_json_u64(out, "token_calls", token->token_calls);
+    qp_json_u64(out, "token_call_failures", token->token_call_failures);
+    qp_json_text(out, "last_error", token->last_error);
+    put_pool(out, snapshot, index);
+    qp_json_close(out, '}');
+}
+
+static void put_relay_total(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    qp_json_open(out, "relay", '{');
+    for (unsigned row = 0; row < snapshot->relay.count; row++)
+        qp_json_u64(out, snapshot->relay.rows[row].name, qp_snapshot_relay_total(snapshot, row));
+    qp_json_close(out, '}');
+}
+
+static void put_worker(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned worker)
+{
+    qp_json_open(out, NULL, '{');
+    qp_json_u64(out, "worker", worker);
+    qp_json_open(out, "relay", '{');
+    for (unsigned row = 0; row < snapshot->relay.count; row++)
+        qp_json_u64(out, snapshot->relay.rows[row].name, qp_snapshot_relay(snapshot, worker, row));
+    qp_json_close(out, '}');
+    qp_json_close(out, '}');
+}
+
+void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    qp_json_open(out, NULL, '{');
+    qp_json_text(out, "version", snapshot->version);
+    qp_json_u64(out, "uptime_s", snapshot->uptime_s);
+    put_readiness(out, snapshot);
+    qp_json_open(out, "accounts", '[');
+    for (unsigned i = 0; i < snapshot->account_count; i++)
+        put_account(out, snapshot, i);
+    qp_json_close(out, ']');
+    put_relay_total(out, snapshot);
+    qp_json_open(out, "workers", '[');
+    for (unsigned i = 0; i < snapshot->worker_count; i++)
+        put_worker(out, snapshot, i);
+    qp_json_close(out, ']');
+    qp_json_close(out, '}');
+    qp_buf_append_char(out, '\n');
+}
