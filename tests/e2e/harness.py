@@ -392,8 +392,9 @@ class Env:
                 faults += ["at the origin: %s: %s" % (type(error).__name__, error) for error in origin.errors]
         for proxy in self.proxies:
             self._look_at_log(proxy, faults)
+        sweep = Sweep(self.secrets)
         for data in self._received:
-            faults += ["P1: a client received %s" % leak for leak in leaks(bytes(data), self.secrets)]
+            faults += ["P1: a client received %s" % leak for leak in sweep(bytes(data))]
         return faults
 
     def _look_at_process(self, proxy, faults):
@@ -413,16 +414,29 @@ class Env:
         faults += ["P1: stdout holds %s" % leak for leak in leaks(bytes(proxy.stdout), self.secrets)]
 
 
+class Sweep:
+    """Finds secrets in bytes, in any encoding. Forms that begin alike are looked for only where that beginning is."""
+
+    def __init__(self, secrets):
+        self.groups = {}
+        for secret in secrets:
+            for form in encodings(secret):
+                self.groups.setdefault(form[:4], set()).add(form)
+
+    def __call__(self, data):
+        found = []
+        for beginning, forms in self.groups.items():
+            if beginning not in data:
+                continue
+            for form in forms:
+                at = data.find(form)
+                if at >= 0:
+                    found.append("a secret (as %d bytes, at %d): ...%r" % (len(form), at, data[max(0, at - 30):at]))
+        return found
+
+
 def leaks(data, secrets):
-    """Which secrets are in these bytes, in any encoding."""
-    found = []
-    for secret in secrets:
-        for form in encodings(secret):
-            at = data.find(form)
-            if at >= 0:
-                found.append("a secret (as %d bytes, at %d): ...%r" % (len(form), at, data[max(0, at - 30):at]))
-                break
-    return found
+    return Sweep(secrets)(data)
 
 
 # ---- judging ----
