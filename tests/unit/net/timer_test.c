@@ -10,7 +10,7 @@ struct probe {
     unsigned fired_count;
 };
 
-/* How long a loaded machine may hold the test up; a timer that the wheel forgot comes a turn (4 s) later at least. */
+/* How long a loaded machine may hold the test up; a timer that the wheel forgot comes a turn (8 s) later at least. */
 enum { STALL_MS = 2000 };
 
 static unsigned fired_total;
