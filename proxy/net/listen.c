@@ -56,9 +56,8 @@ static void shed(struct qp_listener *listener)
     if (!listener->told)
         qp_log_error("net", "no file descriptors left: connections are refused; raise the limit (ulimit -n)");
     listener->told = true;
-    if (loop->reserve_fd < 0)
-        return;
-    close(loop->reserve_fd);
+    if (loop->reserve_fd >= 0)
+        close(loop->reserve_fd);
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept_one(listener, &from);
         if (fd < 0)

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "net/stream_impl.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -227,6 +228,7 @@ struct qp_block *qp_block_take(struct qp_loop *loop)
 
 void qp_block_give(struct qp_loop *loop, struct qp_block *block)
 {
+    qp_wipe(block->bytes, block->end); /* a request's head carries the token */
     if (loop->spare_block_count >= QP_LOOP_SPARE_BLOCKS) {
         qp_free(block);
         return;

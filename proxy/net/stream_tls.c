@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "net/tls_impl.h"
 
 enum { STALL_LIMIT = 8 }; /* answers without progress: a peer must not make us spin */
@@ -215,10 +216,11 @@ static void pump(struct qp_stream *stream)
     while (!stream->paused && !stream->discarding) {
         size_t used = 0;
         int answer = fill(session, loop->plain_bytes, sizeof(loop->plain_bytes), &used);
-        qp_stream_tls_push(
-            stream); /* an alert that it made: the next stream's records must not find it there */
+        /* An alert that it made: the next stream's records must not find it there. */
+        qp_stream_tls_push(stream);
         if (used > 0)
             qp_stream_deliver(stream, qp_slice(loop->plain_bytes, used));
+        qp_wipe(loop->plain_bytes, used); /* it may have been the token endpoint's answer */
         if (stream->closing)
             return;
         if (answer > 0)

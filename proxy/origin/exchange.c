@@ -36,13 +36,6 @@ static const struct qp_stream_events stream_events = {
 
 /* ---- begin and end ---- */
 
-/* Head and trailers, each perhaps copied once while it grows, and their fields in an array that doubled into place. */
-static size_t arena_cap(const struct qp_parse_limits *limits)
-{
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
-           ARENA_BLOCK_BYTES;
-}
-
 struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, struct qp_stream *stream,
                                     const struct qp_parse_limits *limits)
 {
@@ -50,7 +43,7 @@ struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, 
 
     qp_list_init(&exchange->link);
     qp_job_init(&exchange->report, on_report);
-    qp_arena_init(&exchange->arena, ARENA_BLOCK_BYTES, arena_cap(limits));
+    qp_arena_init(&exchange->arena, ARENA_BLOCK_BYTES, qp_parser_arena_bytes(limits));
     qp_parser_init(&exchange->parser, QP_RESPONSE, limits, &exchange->arena);
     exchange->pool = pool;
     exchange->loop = loop;

@@ -13,21 +13,14 @@ enum {
 
 /* ---- lending ---- */
 
-/* What the parser may need: the head and the trailers as they came, each perhaps copied once while it grows, and their fields
- * in an array that doubled into place. */
-static size_t arena_cap(const struct qp_parse_limits *limits)
-{
-    return 4 * (size_t)limits->head_bytes + 8 * (size_t)limits->fields * sizeof(struct qp_field) +
-           ARENA_EXTRA_BYTES;
-}
-
 static struct qp_request *make(struct qp_server *server)
 {
     struct qp_request *request = qp_alloc(sizeof(*request));
 
     request->server = server;
     qp_list_init(&request->link);
-    qp_arena_init(&request->arena, ARENA_BLOCK_BYTES, arena_cap(&server->opts.limits));
+    qp_arena_init(&request->arena, ARENA_BLOCK_BYTES,
+                  qp_parser_arena_bytes(&server->opts.limits) + ARENA_EXTRA_BYTES);
     qp_parser_init(&request->parser, QP_REQUEST, &server->opts.limits, &request->arena);
     request->life.keep = true;
     return request;
@@ -145,7 +138,7 @@ const struct qp_refusal *qp_request_examine(struct qp_request *request)
     const uint64_t body_bytes = request->server->opts.body_bytes;
 
     /* CONNECT, which is no less a danger, does not get past the parser. */
-    if (qp_slice_is(message->method, QP_SLICE("TRACE")))
+    if (qp_slice_is_nocase(message->method, QP_SLICE("TRACE"))) /* an origin may be lax about the case */
         return &qp_refusal_method;
     if (!set_target(request))
         return qp_refusal_get(QP_REFUSAL_TARGET);
@@ -200,11 +193,6 @@ void qp_request_set_context(struct qp_request *request, void *context)
 void *qp_request_context(const struct qp_request *request)
 {
     return request->life.context;
-}
-
-struct qp_loop *qp_request_loop(const struct qp_request *request)
-{
-    return request->server->loop;
 }
 
 unsigned qp_request_listener_id(const struct qp_request *request)

@@ -97,7 +97,6 @@ const struct qp_message *qp_request_message(const struct qp_request *request);
 struct qp_arena *qp_request_arena(struct qp_request *request);
 void qp_request_set_context(struct qp_request *request, void *context);
 void *qp_request_context(const struct qp_request *request);
-struct qp_loop *qp_request_loop(const struct qp_request *request);
 
 unsigned qp_request_listener_id(const struct qp_request *request);
 /* What the client connected to (for building links back): the Host field, or the local address for an HTTP/1.0 request without one. */

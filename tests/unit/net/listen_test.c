@@ -338,6 +338,25 @@ static void without_descriptors_clients_hear_at_once(void **state)
     qp_listen_release(&claimed);
 }
 
+static void a_lost_reserve_is_found_again(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {0};
+
+    open_door(&door, claimed);
+    close(test_loop->reserve_fd); /* another thread was quicker to take it */
+    test_loop->reserve_fd = -1;
+    accept_error = EMFILE;
+    int client = connect_to(&address);
+    run_for_ms(30);
+    accept_error = 0;
+    assert_true(test_loop->reserve_fd >= 0);
+    close(client);
+    qp_listener_close(&door.listener);
+    qp_listen_release(&claimed);
+}
+
 static char folder[] = "/tmp/qp_listen_XXXXXX";
 
 static struct qp_address in_folder(const char *name)
@@ -427,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_paused_listener_leaves_connections_waiting, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_listener_may_be_closed_when_it_accepts, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(faults_of_accepting_neither_spin_nor_stop_it, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(a_lost_reserve_is_found_again, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(without_descriptors_clients_hear_at_once, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_unix_socket_has_its_mode_and_leaves_no_file_behind, make_loop,
                                         free_loop),

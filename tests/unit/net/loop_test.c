@@ -94,6 +94,20 @@ static void a_signal_is_delivered_on_the_loop(void **state)
     assert_int_equal(signal_got, SIGUSR1);
 }
 
+static void an_output_block_forgets_what_it_held(void **state)
+{
+    static const char none[8];
+    struct qp_block *block = qp_block_take(test_loop);
+
+    memcpy(block->bytes, "Bearer t", 8);
+    block->start = 3; /* a part of it was written */
+    block->end = 8;
+    qp_block_give(test_loop, block);
+    assert_ptr_equal(block, qp_block_take(test_loop));
+    assert_memory_equal(block->bytes, none, 8);
+    qp_block_give(test_loop, block);
+}
+
 static void libuvs_errors_have_results(void **state)
 {
     static const struct {
@@ -125,6 +139,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_that_schedules_itself_does_not_starve_the_loop, make_loop,
                                         free_loop),
         cmocka_unit_test_setup_teardown(a_signal_is_delivered_on_the_loop, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(an_output_block_forgets_what_it_held, make_loop, free_loop),
         cmocka_unit_test(libuvs_errors_have_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

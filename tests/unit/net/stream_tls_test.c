@@ -243,6 +243,19 @@ static void what_came_during_a_pause_is_delivered_after_it(void **state)
     close_end(&server);
 }
 
+static void what_was_decrypted_is_forgotten_behind_its_event(void **state)
+{
+    static const char none[14];
+    struct end client = {0};
+    struct end server = {.on_data = echo};
+
+    open_tls(AF_INET, &client, &server);
+    say(&client, &server, "access_token=t");
+    assert_memory_equal(test_loop->plain_bytes, none, sizeof(none));
+    close_end(&client);
+    close_end(&server);
+}
+
 static void a_cut_without_close_notify_is_truncation(void **state)
 {
     struct end client = {0};
@@ -496,6 +509,7 @@ int main(void)
         BOTH_VERSIONS(bytes_are_echoed_and_the_second_time_the_session_is_resumed),
         BOTH_VERSIONS(slow_readers_on_both_sides_get_all_and_pending_output_is_bounded),
         BOTH_VERSIONS(what_came_during_a_pause_is_delivered_after_it),
+        BOTH_VERSIONS(what_was_decrypted_is_forgotten_behind_its_event),
         BOTH_VERSIONS(a_cut_without_close_notify_is_truncation),
         BOTH_VERSIONS(a_reset_met_in_writing_is_told_behind_a_close_notify),
         cmocka_unit_test_prestate_setup_teardown(what_a_read_makes_us_say_goes_to_that_stream_only, set_up,

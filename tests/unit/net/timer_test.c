@@ -10,6 +10,9 @@ struct probe {
     unsigned fired_count;
 };
 
+/* How long a loaded machine may hold the test up; a timer that the wheel forgot comes a turn (8 s) later at least. */
+enum { STALL_MS = 2000 };
+
 static unsigned fired_total;
 static unsigned awaited_total;
 
@@ -59,8 +62,8 @@ static void a_timer_fires_at_its_time_or_up_to_16_ms_later(void **state)
     wait_for(COUNT);
     for (unsigned i = 0; i < COUNT; i++) {
         assert_true(probes[i].fired_ms >= probes[i].due_ms);
-        /* A loaded machine is late; the wheel's own part is at most 16. */
-        assert_true(probes[i].fired_ms <= probes[i].due_ms + 16 + 50);
+        /* The wheel's own part is at most 16. */
+        assert_true(probes[i].fired_ms <= probes[i].due_ms + 16 + STALL_MS);
         assert_int_equal(probes[i].fired_count, 1);
         assert_false(qp_timer_is_armed(&probes[i].timer));
     }
@@ -130,7 +133,7 @@ static void a_time_beyond_the_wheel_is_kept(void **state)
     assert_int_equal(far.fired_count, 0);
     wait_for(1);
     assert_true(far.fired_ms >= far.due_ms);
-    assert_true(far.fired_ms <= far.due_ms + 16 + 50);
+    assert_true(far.fired_ms <= far.due_ms + 16 + STALL_MS);
     /* And a delay that would overflow means "never", not "now". */
     qp_timer_arm(test_loop, &far.timer, UINT64_MAX);
     run_for_ms(30);

@@ -129,6 +129,7 @@ static void refuses_and_parses_nothing_behind(void **state)
         {"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", " 400 "},
         {"GET * HTTP/1.1\r\nHost: a\r\n\r\n", " 400 "},
         {"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", " 405 "},
+        {"Trace / HTTP/1.1\r\nHost: a\r\n\r\n", " 405 "},
         {"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", " 405 "},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", " 400 "},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx", " 400 "},
