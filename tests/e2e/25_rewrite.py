@@ -143,7 +143,8 @@ def an_encoded_answer_is_not_touched(env):
     assert response.body == body and response.get("Content-Encoding") == b"gzip"
     response = answer_for(origin, proxy, body, fields=["Content-Encoding: gzip"], chunk=10)
     assert response.body == body
-    for coding, stored in (("gzip", gzip.compress(page("https://az1.qualtrics.com/API/v3/x"), 0)), ("br", page("https://az1.qualtrics.com/API/v3/x"))):
+    for coding, stored in (("gzip", gzip.compress(page("https://az1.qualtrics.com/API/v3/x"), 0)),
+                           ("br", page("https://az1.qualtrics.com/API/v3/x"))):
         with env.part(coding + ", where the link can be read"):
             assert b"az1.qualtrics.com/API/v3" in stored
             assert answer_for(origin, proxy, stored, fields=["Content-Encoding: " + coding]).body == stored

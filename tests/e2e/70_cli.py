@@ -246,7 +246,8 @@ def a_lost_output_is_no_success(env):
     """A full disk: whoever reads the file later must not take half a help for a whole one."""
     for arguments in (["--version"], ["--help"], ["check", "--help"], ["check", "--sample"]):
         with env.part(" ".join(arguments)), open("/dev/full", "w") as full:
-            done = subprocess.run([env.places.qproxy] + arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=30)
+            done = subprocess.run([env.places.qproxy] + arguments, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=30)
             assert done.returncode == EX_IOERR and b"standard output" in done.stderr, done
 
 
