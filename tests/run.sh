@@ -92,10 +92,10 @@ e2e() { # e2e <preset> [run.py's options...]
     {
         PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" "$@" 2>&1
         echo $? >"$logs/status"
-    } | tee "$log" | grep --line-buffered -v -E '^[0-9]+ passed, [0-9]+ failed$'
+    } | tee "$log" | grep --line-buffered -v -E '^[0-9]+ passed, [0-9]+ failed'
     status=$(cat "$logs/status")
-    good=$(sed -n '$s/^\([0-9]*\) passed, [0-9]* failed$/\1/p' "$log")
-    bad=$(sed -n '$s/^[0-9]* passed, \([0-9]*\) failed$/\1/p' "$log")
+    good=$(sed -n '$s/^\([0-9]*\) passed, [0-9]* failed.*$/\1/p' "$log")
+    bad=$(sed -n '$s/^[0-9]* passed, \([0-9]*\) failed.*$/\1/p' "$log")
     if [ "$status" -ne 0 ] && [ "${bad:-0}" -eq 0 ] || [ -z "$good" ]; then
         bad=$((${bad:-0} + 1)) # it broke off, or did not say what it came to
     fi
@@ -116,7 +116,7 @@ done
 
 for log in $troubles; do
     printf '\n======== %s\n' "$log"
-    tail -n 400 "$log" | grep -v -E '^[0-9]+ passed, [0-9]+ failed$'
+    tail -n 400 "$log" | grep -v -E '^[0-9]+ passed, [0-9]+ failed'
 done
 printf '\nIn %s s:\n' $(($(date +%s) - start))
 echo "$passed passed, $failed failed"

@@ -15,6 +15,9 @@
 #include "base/log.h"
 #include "origin/exchange_impl.h"
 
+/* Long against the time that a stream rests between two requests of a busy worker, short for an origin. */
+enum { RESTED_MS = 10 };
+
 struct qp_pool {
     struct qp_loop *loop;
     struct qp_pool_opts opts;
@@ -275,14 +278,27 @@ static void on_serve(struct qp_job *job)
 
 /* ---- what a caller asks ---- */
 
+/* What the origin says to an idle stream (a 408, an end) may lie in the socket while the loop is still busy with the
+ * client's request of the same turn; it must not become that request's answer. Under load no stream rests, and none is
+ * looked at. */
+static bool has_rested(const struct qp_exchange *exchange)
+{
+    return qp_loop_now_ms(exchange->loop) - exchange->idle_since_ms >= RESTED_MS;
+}
+
 struct qp_exchange *qp_pool_try_take(struct qp_pool *pool)
 {
-    if (pool->idle_count == 0 || pool->waiting_count > pool->fresh_count)
-        return NULL;
-    struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
-    take_idle(exchange);
-    qp_count(&pool->counters.taken_warm);
-    return exchange;
+    while (pool->idle_count > 0 && pool->waiting_count <= pool->fresh_count) {
+        struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
+        if (has_rested(exchange) && !qp_exchange_probe(exchange)) {
+            qp_pool_evict(exchange);
+            continue;
+        }
+        take_idle(exchange);
+        qp_count(&pool->counters.taken_warm);
+        return exchange;
+    }
+    return NULL;
 }
 
 enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter, bool fresh)

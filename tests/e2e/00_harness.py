@@ -17,6 +17,7 @@ from scripted_origin import answering, ending, reflecting, refusing, sending
 def direct(env, origin, trust="ca.pem"):
     """A TLS connection straight to the origin."""
     context = ssl.create_default_context(cafile=env.places.cert(trust))
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # a default of some versions of Python
     sock = context.wrap_socket(socket.create_connection(("127.0.0.1", origin.port), 10), server_hostname="localhost",
                                suppress_ragged_eofs=False)
     env.on_end(sock.close)
@@ -34,7 +35,9 @@ def answer_to(env, origin, data):
             if not piece:
                 return out, "clean"
             out += piece
-    except ssl.SSLEOFError:
+    except ssl.SSLError as error:  # older versions of Python have no SSLEOFError for it
+        if not isinstance(error, ssl.SSLEOFError) and error.reason != "UNEXPECTED_EOF_WHILE_READING":
+            raise
         return out, "cut"
     except ConnectionResetError:
         return out, "reset"

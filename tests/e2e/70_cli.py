@@ -260,7 +260,8 @@ def closed_standard_files_are_not_taken_by_sockets(env):
         deadline = time.monotonic() + 10
         while len(os.listdir("/proc/%d/task" % daemon.pid)) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert [os.readlink("/proc/%d/fd/%d" % (daemon.pid, fd)) for fd in range(3)] == ["/dev/null"] * 3
+        if env.places.may_look_inside():
+            assert [os.readlink("/proc/%d/fd/%d" % (daemon.pid, fd)) for fd in range(3)] == ["/dev/null"] * 3
     finally:
         daemon.terminate()
         assert daemon.wait(30) == 0, daemon.returncode
