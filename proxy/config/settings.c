@@ -105,9 +105,9 @@ const struct qp_setting qp_settings[] = {
     DURATION("timeouts.token_call", timeouts.token_call_ms, "10s", 100, HOUR_MS, "For one call to the token endpoint."),
     DURATION("timeouts.drain", timeouts.drain_ms, "30s", 0, DAY_MS, "How long running requests are given to end at shutdown."),
 
-    SIZE("limits.head", limits.head_bytes, "32KiB", 1 * KIB, 1 * MIB, NULL, "Largest head of a request or an answer."),
+    SIZE("limits.head", limits.head_bytes, "32KiB", 1 * KIB, 1 * MIB, NULL, "Largest head of a request."),
     SIZE("limits.target", limits.target_bytes, "16KiB", 256, 1 * MIB, NULL, "Longest request target; not over limits.head."),
-    COUNT("limits.fields", limits.fields, "200", 10, 10000, NULL, "Most header fields of a message."),
+    COUNT("limits.fields", limits.fields, "200", 10, 10000, NULL, "Most header fields of a request."),
     SIZE("limits.body", limits.body_bytes, "off", 1, 1024 * GIB, "off", "Largest request body."),
     SIZE("limits.body_rate", limits.body_rate_bytes, "1KiB", 1, 1 * GIB, "off", "Least bytes a second of a request body, averaged."),
     COUNT("limits.connections", limits.connections, "10000", 1, 1000000, NULL, "Most client connections; more wait in the kernel's queue."),
@@ -127,7 +127,7 @@ const struct qp_setting qp_settings[] = {
     {.path = "log.form", .type = QP_SETTING_CHOICE, .offset = TOP(log.form), .fallback = "text", .choices = log_forms, .restart = true,
      .help = "How messages and access lines are written."},
     {.path = "log.file", .type = QP_SETTING_TEXT, .offset = TOP(log.file), .fallback = "stderr", .max = 4095,
-     .help = "Where messages go: stderr or a file, opened again at a reload."},
+     .help = "Where messages go: stderr or a file."},
     {.path = "log.access", .type = QP_SETTING_TEXT, .offset = TOP(log.access), .fallback = "stderr", .max = 4095, .zero_word = "off",
      .help = "Where a line for each request goes: off, stderr or a file."},
 
