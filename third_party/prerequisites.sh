@@ -69,6 +69,6 @@ qp_build_prerequisites() {
 qp_test_prerequisites() {
     qp_build_prerequisites "clang:clang" "clang-format:clang-format" "clang-tidy:clang-tidy" \
         "echo 'int main(void){return 0;}' | clang -fsanitize=address,undefined -x c - -o /dev/null:libclang-rt-dev" \
-        "llvm-symbolizer:llvm" "/usr/include/cmocka.h:libcmocka-dev" "python3:python3" "openssl:openssl" \
+        "llvm-symbolizer:llvm" "/usr/include/cmocka.h:libcmocka-dev" "python3:python3" "openssl:openssl" "curl:curl" \
         "setarch:util-linux" "flock:util-linux" "/etc/ssl/certs/ca-certificates.crt:ca-certificates" "$@"
 }

@@ -377,6 +377,8 @@ class Env:
         """One of many like cases in a test: its failure is noted, and the others still run."""
         try:
             yield
+        except Skip:
+            raise
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[1:] or traceback.extract_tb(error.__traceback__)
             self._parts.append("%s: %s: %s (line %d)" % (name, type(error).__name__, error, place[0].lineno))
