@@ -1,9 +1,10 @@
 /* keeper.h - the life of every account's token. Control thread.
  *
- *   EMPTY -> REFRESHING -> FRESH -> STALE -> REFRESHING ...
- *              |   ^         (STALE: usable, refresh due; REFRESHING keeps serving a token that is still
- * valid) v   | COOLING_DOWN      SIGN_IN_NEEDED: end until reload REFUSED           (client_credentials:
- * tried again every 5 minutes; refresh_token: end until reload)
+ *   EMPTY -> REFRESHING -> FRESH -> STALE -> REFRESHING ...      STALE: usable, its refresh is due
+ *              |   ^
+ *              |   +---- COOLING_DOWN       the call failed in passing; the next one waits
+ *              +-------> REFUSED            client_credentials: tried again every 5 minutes; else until reload
+ *              +-------> SIGN_IN_NEEDED     until reload
  *
  * The keeper owns the only token call of an account that may run (single flight): requests never start one,
  * they state a need ("at least generation g") through their worker's view, and each need is answered exactly
