@@ -48,6 +48,7 @@ class Pair:
                                       stderr=self.log, text=True, env={**os.environ, "BENCH_SECRET": SECRET})
         line = self.proxy.stdout.readline()
         if not line:
+            self.standin.terminate()
             self.log.seek(0)
             raise SystemExit("qproxy did not start:\n" + self.log.read())
         self.host, port = line.split()[-1].rsplit(":", 1)
