@@ -38,14 +38,14 @@ struct qp_config_url {
 struct qp_config_secret {
     struct qp_secret *value;
     char *from;
+    bool is_passphrase; /* "passphrase:" stood before the reference: only where the setting allows it */
 };
 
 enum qp_config_grant {
     QP_CONFIG_GRANT_CLIENT_CREDENTIALS,
     QP_CONFIG_GRANT_REFRESH_TOKEN,
     QP_CONFIG_GRANT_API_TOKEN,
-    QP_CONFIG_GRANT_AUTHORIZATION_CODE /* known to the table, refused by the loader until the sign-in is there
-                                        */
+    QP_CONFIG_GRANT_AUTHORIZATION_CODE
 };
 
 enum qp_config_client_auth { QP_CONFIG_CLIENT_AUTH_BASIC, QP_CONFIG_CLIENT_AUTH_BODY };
@@ -62,6 +62,12 @@ struct qp_config_account {
     enum qp_config_client_auth client_auth;
     char *scope;                    /* NULL: none is sent */
     struct qp_config_url token_url; /* always set; {origin}/oauth2/token by default */
+    struct qp_config_url auth_url;  /* authorization_code: set; {origin}/oauth2/auth by default */
+    struct qp_config_url revoke_url; /* text is NULL: the origin has none that we know of */
+    char *issuer;        /* authorization_code: what `iss` must be (RFC 9207); by default auth_url's scheme and authority */
+    char *offline_scope; /* authorization_code: the scope that asks for a refresh token; NULL: none is asked for */
+    char *redirect_uri;  /* authorization_code: NULL: it follows from admin.listen */
+    uint64_t sign_in_warn_ms; /* a refresh token older than this is warned of; 0: never */
     char *ca_file;                  /* NULL: the system's CA bundle */
     char *path_prefix;              /* NULL, or "/name": no slash at its end */
     struct qp_config_list host;     /* in lower case, without a port */
@@ -73,8 +79,18 @@ struct qp_config_account {
 struct qp_config {
     char *source; /* the file's path, or "the environment" */
     struct qp_config_list listen;
-    char *admin_listen;       /* NULL: off */
-    bool admin_is_by_default; /* admin_listen is not written in the configuration */
+    struct {
+        struct qp_config_list listen; /* count 0: off */
+        bool is_by_default;           /* listen is not written in the configuration */
+        struct qp_config_list host;   /* names beside its own by which it may be called; in lower case, with a port where there is one */
+        struct qp_config_secret token;
+    } admin;
+    struct {
+        char *path; /* NULL: no vault */
+        struct qp_config_secret key;
+        struct qp_config_secret old_key;
+        bool cache_tokens; /* those of client_credentials too, so that a restart makes no token call */
+    } vault;
     struct qp_config_account *accounts;
     size_t account_count;
     uint64_t workers; /* 0: one per core */

@@ -17,8 +17,7 @@ static const struct qp_choice grants[] = {
     {"client_credentials", QP_CONFIG_GRANT_CLIENT_CREDENTIALS, NULL},
     {"refresh_token", QP_CONFIG_GRANT_REFRESH_TOKEN, NULL},
     {"api_token", QP_CONFIG_GRANT_API_TOKEN, NULL},
-    {"authorization_code", QP_CONFIG_GRANT_AUTHORIZATION_CODE,
-     "not available in this version; use client_credentials, refresh_token or api_token"},
+    {"authorization_code", QP_CONFIG_GRANT_AUTHORIZATION_CODE, NULL},
     {0},
 };
 static const struct qp_choice client_auths[] = {
@@ -53,9 +52,22 @@ const struct qp_setting qp_settings[] = {
     {.path = "listen", .type = QP_SETTING_LIST, .offset = TOP(listen), .fallback = "127.0.0.1:8080", .max = 256,
      .restart = true,
      .help = "Where services connect: \"127.0.0.1:8080\", \"[::1]:8080\", \"unix:/path\", or a list of them. Whoever can connect can use the accounts."},
-    {.path = "admin.listen", .type = QP_SETTING_TEXT, .offset = TOP(admin_listen), .fallback = "127.0.0.1:8081", .max = 256,
-     .zero_word = "off", .restart = true, 
-     .help = "Where health, metrics and the status page are served: a loopback address or unix:/path, because there is no login to it."},
+    {.path = "admin.listen", .type = QP_SETTING_LIST, .offset = TOP(admin.listen), .fallback = "127.0.0.1:8081", .max = 256,
+     .zero_word = "off", .restart = true,
+     .help = "Where the status page, sign-in, health and metrics are served, and where the other subcommands find the daemon: addresses as in listen. Beyond this machine only with admin.token."},
+    {.path = "admin.token", .type = QP_SETTING_SECRET, .offset = TOP(admin.token), .example = "file:/etc/qproxy/admin_token", .restart = true,
+     .help = "What a visitor of the admin pages must know (as password of HTTP Basic, or as bearer token), except at a Unix socket and for /healthz."},
+    {.path = "admin.host", .type = QP_SETTING_LIST, .offset = TOP(admin.host), .example = "qproxy.internal:8081", .max = 260, .restart = true,
+     .refuse = qp_refuse_authority, .help = "Names, beside its own addresses, by which the admin pages may be called; a request for any other name is refused."},
+
+    {.path = "vault.path", .type = QP_SETTING_TEXT, .offset = TOP(vault.path), .example = "/var/lib/qproxy/vault", .max = 4000, .restart = true,
+     .help = "The encrypted file that keeps refresh tokens and tokens over restarts. The grants authorization_code and refresh_token need it."},
+    {.path = "vault.key", .type = QP_SETTING_SECRET, .offset = TOP(vault.key), .example = "file:/etc/qproxy/vault.key", .restart = true, .passphrase = true,
+     .help = "The vault's key: env:NAME, file:PATH or cred:NAME with 64 hex digits (`qproxy key new FILE` makes one), or passphrase: before one of these."},
+    {.path = "vault.old_key", .type = QP_SETTING_SECRET, .offset = TOP(vault.old_key), .example = "env:QPROXY_OLD_VAULT_KEY", .restart = true, .passphrase = true,
+     .help = "The key before this one: it still reads, and the vault is then sealed with vault.key."},
+    {.path = "vault.cache_tokens", .type = QP_SETTING_BOOL, .offset = TOP(vault.cache_tokens), .fallback = "true",
+     .help = "Keep the access tokens of client_credentials in the vault too, so that a restart makes no token call."},
 
     {.path = "accounts[].name", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(name), .fallback = "main", .max = 64,
      .refuse = qp_refuse_name, .help = "What the account is called in logs and metrics."},
@@ -81,6 +93,18 @@ const struct qp_setting qp_settings[] = {
      .refuse = qp_refuse_scope, .help = "OAuth scopes, separated by a space."},
     {.path = "accounts[].token_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(token_url.text), .example = "https://iad1.qualtrics.com/oauth2/token", .max = 2048,
      .refuse = qp_refuse_token_url, .help = "The token endpoint; by default /oauth2/token at the origin."},
+    {.path = "accounts[].auth_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(auth_url.text), .example = "https://iad1.qualtrics.com/oauth2/auth", .max = 2048,
+     .refuse = qp_refuse_token_url, .help = "For authorization_code: where people sign in; by default /oauth2/auth at the origin."},
+    {.path = "accounts[].redirect_uri", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(redirect_uri), .example = "http://127.0.0.1:8081/oauth/callback", .max = 2048,
+     .refuse = qp_refuse_redirect_uri, .help = "For authorization_code: where sign-ins come back to, exactly as registered with the OAuth client; by default http://ADMIN/oauth/callback, ADMIN being the first address in admin.listen that is not a Unix socket."},
+    {.path = "accounts[].issuer", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(issuer), .example = "https://iad1.qualtrics.com", .max = 2048,
+     .refuse = qp_refuse_unprintable, .help = "For authorization_code: what `iss` must be where a sign-in comes back with one (RFC 9207); by default scheme and host of auth_url."},
+    {.path = "accounts[].offline_scope", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(offline_scope), .fallback = "offline", .max = 256, .zero_word = "off",
+     .refuse = qp_refuse_scope, .help = "For authorization_code: the scope that asks for a refresh token, added to scope."},
+    {.path = "accounts[].revoke_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(revoke_url.text), .example = "https://iad1.qualtrics.com/oauth2/revoke", .max = 2048,
+     .refuse = qp_refuse_token_url, .help = "Where tokens are revoked at sign-out (RFC 7009); by default nowhere, since Qualtrics documents no such address."},
+    {.path = "accounts[].sign_in_warn", .type = QP_SETTING_DURATION, .offset = OF_ACCOUNT(sign_in_warn_ms), .fallback = "off", .min = HOUR_MS, .max = 3650 * DAY_MS, .zero_word = "off",
+     .help = "From this age on a refresh token is warned of on the status page."},
     {.path = "accounts[].ca_file", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(ca_file), .example = "/etc/ssl/private-ca.pem", .max = 4095,
      .help = "CA certificates (PEM) to verify origin and token endpoint with, instead of the system's."},
     {.path = "accounts[].path_prefix", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(path_prefix), .example = "/main", .max = 256,
@@ -182,7 +206,7 @@ static const char *guess_place(const char *path)
 
 const char *qp_setting_guess(const char *path)
 {
-    static const char *const outer[] = {"accounts", "admin", "timeouts", "limits", "replay", "log"};
+    static const char *const outer[] = {"accounts", "admin", "vault", "timeouts", "limits", "replay", "log"};
     const char *best = NULL;
     size_t best_distance = strlen(path) > 8 ? 3 : 2;
     for (size_t i = 0; i < sizeof(outer) / sizeof(outer[0]); i++) {

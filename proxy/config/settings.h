@@ -36,6 +36,7 @@ struct qp_setting {
     const struct qp_choice *choices;
     const char *(*refuse)(const char *text); /* of a text or a list's member: why not, or NULL */
     bool reference;                          /* a text that may also be env:, file: or cred: */
+    bool passphrase;                         /* a secret whose reference may have passphrase: before it */
     bool in_sample;                          /* the example is not commented out */
     bool restart;                            /* a reload does not change it */
     const char *help;
