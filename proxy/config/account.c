@@ -53,16 +53,31 @@ static void finish_origin(const struct account_view *view)
         (void)qp_config_url_parse(&account->origin, false); /* judged when it was read */
 }
 
-static void finish_token_url(const struct account_view *view)
+static char *under(const char *authority, const char *path)
+{
+    char text[512];
+    int len = snprintf(text, sizeof(text), "https://%s%s", authority, path);
+    return qp_strndup(text, (size_t)len);
+}
+
+/* fallback: the path at the origin; NULL: there is none. */
+static void finish_url(const struct account_view *view, struct qp_config_url *url, const char *fallback)
+{
+    if (!url->text && fallback && view->account->origin.authority)
+        url->text = under(view->account->origin.authority, fallback);
+    if (url->text)
+        (void)qp_config_url_parse(url, true); /* judged when it was read */
+}
+
+static void finish_urls(const struct account_view *view)
 {
     struct qp_config_account *account = view->account;
-    if (!account->token_url.text && account->origin.authority) {
-        char text[512];
-        int len = snprintf(text, sizeof(text), "https://%s/oauth2/token", account->origin.authority);
-        account->token_url.text = qp_strndup(text, (size_t)len);
-    }
-    if (account->token_url.text)
-        (void)qp_config_url_parse(&account->token_url, true);
+    bool signs_in = account->grant == QP_CONFIG_GRANT_AUTHORIZATION_CODE;
+    finish_url(view, &account->token_url, "/oauth2/token");
+    finish_url(view, &account->auth_url, signs_in ? "/oauth2/auth" : NULL);
+    finish_url(view, &account->revoke_url, NULL);
+    if (signs_in && !account->issuer && account->auth_url.authority)
+        account->issuer = under(account->auth_url.authority, "");
 }
 
 enum need { UNUSED, OPTIONAL, REQUIRED };
@@ -77,6 +92,8 @@ static const struct grant_needs needs[] = {
                                             OPTIONAL},
     [QP_CONFIG_GRANT_REFRESH_TOKEN] = {"refresh_token", REQUIRED, OPTIONAL, REQUIRED, UNUSED, OPTIONAL},
     [QP_CONFIG_GRANT_API_TOKEN] = {"api_token", UNUSED, UNUSED, UNUSED, REQUIRED, UNUSED},
+    [QP_CONFIG_GRANT_AUTHORIZATION_CODE] = {"authorization_code", REQUIRED, OPTIONAL, UNUSED, UNUSED,
+                                            OPTIONAL},
 };
 
 static void check_need(const struct account_view *view, const char *key, enum need need, const char *grant)
@@ -219,7 +236,7 @@ void qp_accounts_finish(struct qp_config *config, const struct qp_seen *seen, st
     for (size_t i = 0; i < config->account_count; i++) {
         struct account_view view = {&config->accounts[i], &seen[i], problems, i};
         finish_origin(&view);
-        finish_token_url(&view);
+        finish_urls(&view);
         check_grant(&view);
         check_ca_file(&view);
         for (size_t k = 0; k < view.account->host.count; k++)

@@ -60,18 +60,20 @@ struct qp_config_account {
     struct qp_config_secret refresh_token;
     struct qp_config_secret api_token;
     enum qp_config_client_auth client_auth;
-    char *scope;                    /* NULL: none is sent */
-    struct qp_config_url token_url; /* always set; {origin}/oauth2/token by default */
-    struct qp_config_url auth_url;  /* authorization_code: set; {origin}/oauth2/auth by default */
+    char *scope;                     /* NULL: none is sent */
+    struct qp_config_url token_url;  /* always set; {origin}/oauth2/token by default */
+    struct qp_config_url auth_url;   /* authorization_code: set; {origin}/oauth2/auth by default */
     struct qp_config_url revoke_url; /* text is NULL: the origin has none that we know of */
-    char *issuer;        /* authorization_code: what `iss` must be (RFC 9207); by default auth_url's scheme and authority */
-    char *offline_scope; /* authorization_code: the scope that asks for a refresh token; NULL: none is asked for */
-    char *redirect_uri;  /* authorization_code: NULL: it follows from admin.listen */
-    uint64_t sign_in_warn_ms; /* a refresh token older than this is warned of; 0: never */
-    char *ca_file;                  /* NULL: the system's CA bundle */
-    char *path_prefix;              /* NULL, or "/name": no slash at its end */
-    struct qp_config_list host;     /* in lower case, without a port */
-    struct qp_config_list listen;   /* its own listeners */
+    char *
+        issuer; /* authorization_code: what `iss` must be (RFC 9207); by default auth_url's scheme and authority */
+    char *
+        offline_scope; /* authorization_code: the scope that asks for a refresh token; NULL: none is asked for */
+    char *redirect_uri;           /* authorization_code: NULL: it follows from admin.listen */
+    uint64_t sign_in_warn_ms;     /* a refresh token older than this is warned of; 0: never */
+    char *ca_file;                /* NULL: the system's CA bundle */
+    char *path_prefix;            /* NULL, or "/name": no slash at its end */
+    struct qp_config_list host;   /* in lower case, without a port */
+    struct qp_config_list listen; /* its own listeners */
     bool rewrite_next_page;
 };
 
@@ -82,7 +84,8 @@ struct qp_config {
     struct {
         struct qp_config_list listen; /* count 0: off */
         bool is_by_default;           /* listen is not written in the configuration */
-        struct qp_config_list host;   /* names beside its own by which it may be called; in lower case, with a port where there is one */
+        struct qp_config_list
+            host; /* names beside its own by which it may be called; in lower case, with a port where there is one */
         struct qp_config_secret token;
     } admin;
     struct {

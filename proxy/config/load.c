@@ -311,7 +311,7 @@ struct qp_config *qp_config_parse(struct qp_slice text, const char *source, cons
     load_object(loader, &(struct object){"", "", config, &loader->top}, json);
     qp_jsonc_free(json);
     set_defaults(config, &loader->top, false);
-    config->admin_is_by_default = !loader->top.settings[qp_setting_find("admin.listen") - qp_settings];
+    config->admin.is_by_default = !loader->top.settings[qp_setting_find("admin.listen") - qp_settings];
     for (size_t i = 0; i < config->account_count; i++)
         set_defaults(&config->accounts[i], &loader->accounts[i], true);
     set_replay_dir(config);
@@ -355,6 +355,8 @@ void qp_config_free(struct qp_config **config)
         deinit_object(&old->accounts[i], true);
         qp_url_deinit(&old->accounts[i].origin);
         qp_url_deinit(&old->accounts[i].token_url);
+        qp_url_deinit(&old->accounts[i].auth_url);
+        qp_url_deinit(&old->accounts[i].revoke_url);
     }
     deinit_object(old, false);
     qp_free(old->accounts);

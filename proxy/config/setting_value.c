@@ -6,9 +6,14 @@
 
 #include <inttypes.h>
 
+static bool is_zero_word(const struct qp_setting *setting, const char *text)
+{
+    return setting->zero_word && strcmp(text, setting->zero_word) == 0;
+}
+
 static bool parse_number(const struct qp_setting *setting, const char *text, uint64_t *value)
 {
-    if (setting->zero_word && strcmp(text, setting->zero_word) == 0) {
+    if (is_zero_word(setting, text)) {
         *value = 0;
         return true;
     }
@@ -42,7 +47,7 @@ static bool is_allowed_text(const struct qp_setting *setting, const char *text)
 
 static bool set_text(const struct qp_setting *setting, char **member, const char *text)
 {
-    bool off = setting->zero_word && strcmp(text, setting->zero_word) == 0;
+    bool off = is_zero_word(setting, text);
     if (!off && !is_allowed_text(setting, text))
         return false;
     qp_free(*member);
@@ -53,6 +58,8 @@ static bool set_text(const struct qp_setting *setting, char **member, const char
 /* Lists have room for all members they may ever have, from the first on. */
 static bool append(const struct qp_setting *setting, struct qp_config_list *list, const char *text)
 {
+    if (is_zero_word(setting, text))
+        return list->count == 0;
     if (list->count == QP_CONFIG_MOST_LIST_MEMBERS || !is_allowed_text(setting, text))
         return false;
     if (!list->at)
@@ -213,6 +220,15 @@ static bool format_text(const struct qp_setting *setting, const char *text, stru
     return true;
 }
 
+static bool format_list(const struct qp_setting *setting, const struct qp_config_list *list,
+                        struct qp_buf *out)
+{
+    if (!list->count)
+        return format_text(setting, NULL, out);
+    put_list(out, list);
+    return true;
+}
+
 bool qp_setting_format(const struct qp_setting *setting, const void *base, struct qp_buf *out)
 {
     const void *member = (const char *)base + setting->offset;
@@ -230,9 +246,7 @@ bool qp_setting_format(const struct qp_setting *setting, const void *base, struc
     case QP_SETTING_TEXT:
         return format_text(setting, *(char *const *)member, out);
     case QP_SETTING_LIST:
-        if (list->count)
-            put_list(out, list);
-        return list->count > 0;
+        return format_list(setting, list, out);
     case QP_SETTING_CHOICE:
         put_choice(setting, member, out);
         return true;

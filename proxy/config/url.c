@@ -5,6 +5,12 @@
 #include <strings.h>
 
 static const char scheme[] = "https://";
+static const char plain_scheme[] = "http://";
+
+static bool is_plain(const char *text)
+{
+    return strncasecmp(text, plain_scheme, strlen(plain_scheme)) == 0;
+}
 
 /* RFC 3986's characters; a fragment would never be sent, so '#' is none of them. */
 static bool is_path(const char *text)
@@ -64,14 +70,9 @@ static char *make_authority(const char *host, uint16_t port)
     return qp_strndup(text, (size_t)len);
 }
 
-const char *qp_config_url_parse(struct qp_config_url *url, bool path_allowed)
+/* What stands behind the scheme. */
+static const char *cut_url(struct qp_config_url *url, const char *authority, bool path_allowed)
 {
-    const char *text = url->text;
-    if (strncasecmp(text, "http://", 7) == 0)
-        return "an https:// URL: over plain http the credentials and tokens could be read on the way";
-    if (strncasecmp(text, scheme, strlen(scheme)) != 0)
-        return path_allowed ? "https://host[:port]/path" : "https://host[:port]";
-    const char *authority = text + strlen(scheme);
     const char *path = authority + strcspn(authority, "/?#");
     struct qp_slice port_text;
     struct qp_slice host = cut_host(qp_slice(authority, (size_t)(path - authority)), &port_text);
@@ -94,6 +95,15 @@ const char *qp_config_url_parse(struct qp_config_url *url, bool path_allowed)
     url->authority = make_authority(host_text, port);
     url->path = qp_strndup(path, path_allowed ? strlen(path) : 0);
     return NULL;
+}
+
+const char *qp_config_url_parse(struct qp_config_url *url, bool path_allowed)
+{
+    if (is_plain(url->text))
+        return "an https:// URL: over plain http the credentials and tokens could be read on the way";
+    if (strncasecmp(url->text, scheme, strlen(scheme)) != 0)
+        return path_allowed ? "https://host[:port]/path" : "https://host[:port]";
+    return cut_url(url, url->text + strlen(scheme), path_allowed);
 }
 
 void qp_url_deinit(struct qp_config_url *url)
@@ -121,4 +131,39 @@ const char *qp_refuse_origin(const char *text)
 const char *qp_refuse_token_url(const char *text)
 {
     return refuse(text, true);
+}
+
+/* The addresses of RFC 8252 section 7.3, and the name that browsers and authorization servers treat alike. */
+static bool is_loopback(const struct qp_config_url *url)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1"};
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        if (strcmp(url->host, hosts[i]) == 0)
+            return true;
+    return false;
+}
+
+const char *qp_refuse_redirect_uri(const char *text)
+{
+    bool plain = is_plain(text);
+    if (!plain && strncasecmp(text, scheme, strlen(scheme)) != 0)
+        return "https://host[:port]/path, or http:// for localhost, 127.0.0.1 and [::1]";
+    struct qp_config_url url = {0};
+    const char *why = cut_url(&url, text + strlen(plain ? plain_scheme : scheme), true);
+    if (!why && plain && !is_loopback(&url))
+        why = "an https:// URI: http is for localhost, 127.0.0.1 and [::1] only, because the code of a "
+              "sign-in could be read on the way";
+    qp_url_deinit(&url);
+    return why;
+}
+
+const char *qp_refuse_authority(const char *text)
+{
+    struct qp_slice port_text;
+    struct qp_slice host = cut_host(qp_slice_str(text), &port_text);
+    char *host_text = host.at ? qp_strndup(host.at, host.len) : NULL;
+    uint16_t port = 0;
+    bool fine = host_text && qp_is_host(host_text) && (!port_text.at || parse_port(port_text, &port));
+    qp_free(host_text);
+    return fine ? NULL : "a host name or an address (IPv6 in brackets), with or without a port";
 }

@@ -14,8 +14,8 @@ static void defaults_fill_what_is_not_said(void **state)
     assert_string_equal(config->source, "test.json");
     assert_int_equal(config->listen.count, 1);
     assert_string_equal(config->listen.at[0], "127.0.0.1:8080");
-    assert_string_equal(config->admin_listen, "127.0.0.1:8081");
-    assert_true(config->admin_is_by_default);
+    assert_string_equal(config->admin.listen.at[0], "127.0.0.1:8081");
+    assert_true(config->admin.is_by_default);
     assert_int_equal(config->workers, 0);
     assert_int_equal(config->timeouts.client_head_ms, 10000);
     assert_int_equal(config->timeouts.origin_response_ms, 120000);
@@ -46,8 +46,8 @@ static void what_is_said_is_taken(void **state)
                    "\"log\":{\"level\":\"debug\",\"form\":\"json\",\"access\":\"off\"}"));
     assert_int_equal(config->listen.count, 2);
     assert_string_equal(config->listen.at[1], "[::1]:80");
-    assert_null(config->admin_listen);
-    assert_false(config->admin_is_by_default);
+    assert_int_equal(config->admin.listen.count, 0);
+    assert_false(config->admin.is_by_default);
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->timeouts.client_head_ms, 250);
     assert_int_equal(config->timeouts.drain_ms, 0);
