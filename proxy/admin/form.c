@@ -30,7 +30,7 @@ static bool decode(struct qp_slice coded, struct qp_buf *text, struct qp_slice *
     }
     struct qp_slice all = qp_buf_slice(text);
     *out = qp_slice(all.at + before, all.len - before);
-    return true;
+    return all.at != NULL;
 }
 
 static bool add_member(struct qp_form *form, struct qp_slice coded)
