@@ -1,4 +1,5 @@
-/* What can only be judged with more than one setting outside of the accounts in view, and what follows from several. */
+/* What can only be judged with more than one setting outside of the accounts in view, and what follows from
+ * several. */
 #include "base/alloc.h"
 #include "config/load.h"
 #include "config/values.h"
