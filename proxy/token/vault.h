@@ -40,8 +40,9 @@ struct qp_vault_opts {
     const char *path;
     struct qp_vault_key_opts key;
     struct qp_vault_key_opts old_key;
-    const char *key_file; /* where the present key was read from, if that is a file; NULL: rotation is not for us */
-    bool create;          /* an absent file in an existing folder is begun, empty; else that is QP_VAULT_ABSENT */
+    const char
+        *key_file; /* where the present key was read from, if that is a file; NULL: rotation is not for us */
+    bool create;   /* an absent file in an existing folder is begun, empty; else that is QP_VAULT_ABSENT */
 };
 
 enum qp_vault_outcome {
@@ -65,13 +66,13 @@ void qp_vault_close(struct qp_vault **vault);
  * the record's own. Texts of unbounded origin are cut to fit by who fills them in. */
 struct qp_vault_record {
     char *name;
-    char binding[48];                /* digest of what the tokens belong to: grant, token URL, client id, scope */
-    char seed[48];                   /* digest of the configured first refresh token, for that grant; else empty */
+    char binding[48]; /* digest of what the tokens belong to: grant, token URL, client id, scope */
+    char seed[48];    /* digest of the configured first refresh token, for that grant; else empty */
     struct qp_secret *refresh_token; /* NULL: none */
     int64_t refresh_token_unix_s;    /* when it was issued */
     int64_t signed_in_unix_s;        /* 0: never */
-    bool redeeming;                  /* the refresh token is being, or has been, presented and the outcome is not known */
-    struct qp_secret *access_token;  /* NULL: none */
+    bool redeeming; /* the refresh token is being, or has been, presented and the outcome is not known */
+    struct qp_secret *access_token; /* NULL: none */
     int64_t access_token_unix_s;
     int64_t access_token_until_unix_s;
     struct {
