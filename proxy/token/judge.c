@@ -1,5 +1,5 @@
-#include "base/alloc.h"
 #include "token/grant.h"
+#include "token/json.h"
 #include <cJSON.h>
 #include <stdio.h>
 #include <strings.h>
@@ -11,40 +11,10 @@ enum {
     LIFE_MAX_S = 365 * 24 * 3600
 };
 
-/* A cut answer may well hold a whole token, and cJSON itself frees what it had parsed of it. Set for each call:
- * config has hooks of its own. */
-static void set_json_hooks(void)
-{
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = qp_try_alloc, .free_fn = qp_wipe_and_free});
-}
-
-static bool is_json_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* cJSON gives C strings, so a token with a NUL inside would come out as a shorter, other token. */
 static bool hides_a_nul(struct qp_slice body)
 {
-    return memchr(body.at, 0, body.len) || qp_slice_find(body, QP_SLICE("\\u0000"));
-}
-
-/* The object that is all of the body, or NULL. */
-static cJSON *parse_object(struct qp_slice body)
-{
-    set_json_hooks();
-    if (!body.len || hides_a_nul(body))
-        return NULL;
-    const char *end = NULL;
-    cJSON *root = cJSON_ParseWithLengthOpts(body.at, body.len, &end, 0);
-    if (!root)
-        return NULL;
-    while (end < body.at + body.len && is_json_space(*end))
-        ++end;
-    if (end == body.at + body.len && cJSON_IsObject(root))
-        return root;
-    cJSON_Delete(root);
-    return NULL;
+    return body.len && (memchr(body.at, 0, body.len) || qp_slice_find(body, QP_SLICE("\\u0000")));
 }
 
 static const char *string_of(const cJSON *object, const char *name)
@@ -222,7 +192,7 @@ void qp_grant_judge(unsigned status, struct qp_slice body, struct qp_grant_answe
         set_own(answer, "too_large", "the token endpoint's answer is over 64 KiB: check token_url");
         return;
     }
-    cJSON *root = parse_object(body);
+    cJSON *root = hides_a_nul(body) ? NULL : qp_json_object(body);
     if (root)
         judge_object(status, root, answer);
     else if (status >= 200 && status < 300)
