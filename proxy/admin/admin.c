@@ -181,11 +181,16 @@ static const struct route *find_route(struct qp_slice path)
 static bool means_us(const struct qp_admin *admin, struct qp_request *request)
 {
     const struct qp_message *head = qp_request_message(request);
+    const struct qp_admin_names names = {
+        .address = &admin->opts.addresses[qp_request_listener_id(request)],
+        .hosts = admin->opts.hosts,
+        .host_count = admin->opts.host_count,
+    };
     struct qp_target target;
-    if (!qp_admin_is_own_host(&admin->opts.address, qp_request_authority(request)))
+    if (!qp_admin_is_own_host(&names, qp_request_authority(request)))
         return false;
     return !qp_target_parse(head->method, head->target, &target) || !target.authority.at ||
-           qp_admin_is_own_host(&admin->opts.address, target.authority);
+           qp_admin_is_own_host(&names, target.authority);
 }
 
 static void refuse_host(struct qp_admin *admin, struct qp_request *request)
@@ -272,9 +277,9 @@ struct qp_admin *qp_admin_new(struct qp_loop *loop, const struct qp_admin_opts *
     return admin;
 }
 
-void qp_admin_listen(struct qp_admin *admin, int fd)
+void qp_admin_listen(struct qp_admin *admin, unsigned listener, int fd)
 {
-    qp_server_listen(admin->server, fd, 0, NULL);
+    qp_server_listen(admin->server, fd, listener, NULL);
 }
 
 void qp_admin_set_stopping(struct qp_admin *admin)

@@ -1,8 +1,9 @@
 #include "admin/host.h"
+#include "admin/admin.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 
-enum { TEXT_BYTES = 160, HTTP_PORT = 80 };
+enum { TEXT_BYTES = 128, URI_BYTES = 160, HTTP_PORT = 80 };
 
 static unsigned port_of(const struct qp_address *address)
 {
@@ -20,20 +21,43 @@ static bool is_name(struct qp_slice authority, const char *name, unsigned port)
     return qp_slice_is_nocase(authority, qp_slice_str(text));
 }
 
-bool qp_admin_is_own_host(const struct qp_address *address, struct qp_slice authority)
+static bool is_listed(const struct qp_admin_names *names, struct qp_slice authority)
 {
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
-    bool is_local = address->u.any.sa_family == AF_UNIX;
-    unsigned port = is_local ? 0 : port_of(address);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (is_name(authority, names[i], port) || (port == HTTP_PORT && is_name(authority, names[i], 0)))
+    for (unsigned i = 0; i < names->host_count; i++)
+        if (is_name(authority, names->hosts[i], 0))
             return true;
+    return false;
+}
+
+static bool is_address(const struct qp_address *address, struct qp_slice authority)
+{
     char own[TEXT_BYTES];
-    if (is_local)
+    if (address->u.any.sa_family == AF_UNIX)
         return false;
     qp_address_format(address, own, sizeof own);
     if (is_name(authority, own, 0))
         return true;
     *strrchr(own, ':') = '\0';
-    return port == HTTP_PORT && is_name(authority, own, 0);
+    return port_of(address) == HTTP_PORT && is_name(authority, own, 0);
+}
+
+bool qp_admin_is_own_host(const struct qp_admin_names *names, struct qp_slice authority)
+{
+    static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
+    unsigned port = names->address->u.any.sa_family == AF_UNIX ? 0 : port_of(names->address);
+    for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++)
+        if (is_name(authority, loopback[i], port) ||
+            (port == HTTP_PORT && is_name(authority, loopback[i], 0)))
+            return true;
+    return is_address(names->address, authority) || is_listed(names, authority);
+}
+
+void qp_admin_redirect_uri(const struct qp_address *addresses, unsigned address_count, char out[160])
+{
+    char address[TEXT_BYTES];
+    out[0] = '\0';
+    for (unsigned i = 0; i < address_count && !out[0]; i++)
+        if (addresses[i].u.any.sa_family != AF_UNIX)
+            snprintf(out, URI_BYTES, "http://%s/oauth/callback",
+                     qp_address_format(&addresses[i], address, sizeof address));
 }

@@ -10,6 +10,8 @@
 
 enum { QP_DIGEST_TEXT_BYTES = 43 + 1 }; /* 32 bytes as text, with its NUL */
 
+/* From the system's generator; waits only for a machine that has just started. Requires bytes <= 256. */
+void qp_random_bytes(void *out, size_t bytes);
 /* 256 random bits. */
 void qp_random_text(char out[QP_DIGEST_TEXT_BYTES]);
 /* SHA-256; of a verifier: its S256 challenge (RFC 7636 section 4.2). */

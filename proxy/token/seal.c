@@ -2,8 +2,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/secret.h"
+#include "token/digest.h"
 #include <mbedtls/gcm.h>
-#include <sys/random.h>
 
 enum { KEY_BYTES = 32, NONCE_BYTES = 12 };
 
@@ -15,7 +15,7 @@ struct qp_seal *qp_seal_new(void)
 {
     struct qp_seal *seal = qp_alloc(sizeof *seal);
     unsigned char key[KEY_BYTES];
-    qp_require(getrandom(key, sizeof key, 0) == (ssize_t)sizeof key);
+    qp_random_bytes(key, sizeof key);
     mbedtls_gcm_init(&seal->gcm);
     qp_require(mbedtls_gcm_setkey(&seal->gcm, MBEDTLS_CIPHER_ID_AES, key, KEY_BYTES * 8) == 0);
     qp_wipe(key, sizeof key);
