@@ -297,6 +297,11 @@ static void check_limits(const struct qp_config *config, struct qp_problems *pro
                         "larger than replay.memory_total; raise that or lower this");
 }
 
+static bool is_written(const struct loader *loader, const char *path)
+{
+    return loader->top.settings[qp_setting_find(path) - qp_settings];
+}
+
 struct qp_config *qp_config_parse(struct qp_slice text, const char *source, const char *literals_refused,
                                   qp_config_check *also, struct qp_problems *problems)
 {
@@ -311,12 +316,14 @@ struct qp_config *qp_config_parse(struct qp_slice text, const char *source, cons
     load_object(loader, &(struct object){"", "", config, &loader->top}, json);
     qp_jsonc_free(json);
     set_defaults(config, &loader->top, false);
-    config->admin.is_by_default = !loader->top.settings[qp_setting_find("admin.listen") - qp_settings];
+    config->admin.is_by_default = !is_written(loader, "admin.listen");
     for (size_t i = 0; i < config->account_count; i++)
         set_defaults(&config->accounts[i], &loader->accounts[i], true);
     set_replay_dir(config);
     check_limits(config, problems);
     qp_accounts_finish(config, loader->accounts, problems);
+    if (!is_written(loader, "listen") && !qp_accounts_use_common_listeners(config))
+        qp_list_deinit_texts(&config->listen); /* nobody asked for it, and nobody would be served there */
     if (also)
         also(config, problems);
     qp_free(loader);
