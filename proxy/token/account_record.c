@@ -209,7 +209,9 @@ static void pass_retry(struct qp_timer *timer)
 
 static void pass_lazily(struct qp_timer *timer)
 {
-    write_or_owe(QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily), "cache");
+    struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily);
+    write_or_owe(keeper, "cache");
+    qp_keeper_look_at_drain(keeper);
 }
 
 bool qp_account_reserve(struct qp_account *account)

@@ -375,7 +375,7 @@ def what_could_not_be_written_is_served_from_memory_and_written_later(env):
 def a_stop_writes_what_is_owed_or_shouts(env):
     standin, proxy, _ = signed_in(env)
     assert proxy.stop() == 0
-    proxy = start(env, standin, fault="vault.record.write=ENOSPC", timeouts={"drain": "1s"})
+    proxy = start(env, standin, fault="vault.record.write=ENOSPC,vault.cache.write=ENOSPC", timeouts={"drain": "1s"})
     standin.revoke_all()
     assert proxy.exchange().status == 200
     assert proxy.stop() == 0
