@@ -4,6 +4,7 @@
 #include "cli/control.h"
 #include "net/loop.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -92,10 +93,7 @@ static int build(struct seat *seat)
         code = claim(seat);
     if (code == EX_OK)
         code = qp_control_load(control, true);
-    if (code != EX_OK)
-        return code;
-    qp_keeper_start(control->keeper);
-    return qp_control_answer(control, NULL);
+    return code == EX_OK ? qp_control_answer(control, NULL) : code; /* the keeper is not started: nobody asked for a token */
 }
 
 static void explain(const struct seat *seat, int code)

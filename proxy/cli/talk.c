@@ -3,6 +3,7 @@
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
+#include "http/fields.h"
 #include "token/json.h"
 #include <signal.h>
 #include <sysexits.h>
