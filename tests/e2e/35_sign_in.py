@@ -223,6 +223,19 @@ def a_restart_goes_on_without_a_token_call(env):
     assert redemptions(standin)["reused"] == 0
 
 
+@test("P3")
+def a_dead_token_of_a_former_life_is_no_evidence_against_the_account(env):
+    standin, proxy, _ = signed_in(env)
+    assert proxy.exchange().status == 200 and proxy.stop() == 0
+    standin.revoke_all()
+    proxy = start(env, standin)
+    standin.knobs(always_401=True)
+    assert proxy.exchange().status == 401, "the kept token and the new one are rejected"
+    standin.knobs(always_401=False)
+    standin.revoke_all()
+    assert proxy.exchange().status == 200, "one fresh token that was rejected damps nothing"
+
+
 @test("P3", cases={"kept": (True, 1), "not kept": (False, 2)})
 def client_credentials_are_kept_if_wished(env, keep, calls):
     standin = env.standin()
