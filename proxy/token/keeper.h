@@ -89,7 +89,7 @@ void qp_keeper_refresh(struct qp_keeper *keeper, unsigned account_index, qp_orde
 void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Asks the origin who we are (GET /API/v3/whoami), with the account's token: gets one first if there is none, unless that would redeem a refresh
  * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok,
- * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (the identity's warning),
+ * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (Qualtrics names another one: see the identity's warning),
  * unexpected. */
 void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spend, qp_order_done *done,
                      void *owner);
@@ -103,7 +103,7 @@ struct qp_identity {
     char brand[128];
     char user[256];
     char datacenter[64];
-    char warning[384]; /* the account seems to live at another host than the configured origin; a sentence with what to do */
+    char warning[384]; /* what Qualtrics has to say of the account's host or of the account; a sentence, with what to do where that is known */
 };
 
 struct qp_token_status {
