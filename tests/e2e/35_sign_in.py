@@ -276,6 +276,11 @@ def kill_9_at_each_step_of_a_redemption(env, point, survives, grace):
     else:
         check_own_error(answer, 503, "sign_in_needed")
         assert "ended in the middle of a token call" in json.loads(answer.body)["meta"]["error"]["errorMessage"], answer.body
+        presented = sum(redemptions(standin).values())
+        assert again.stop() == 0
+        again = start(env, standin)
+        check_own_error(again.exchange(), 503, "sign_in_needed")
+        assert sum(redemptions(standin).values()) == presented, "tried once more, and never again"
         Session(env, again).sign_in(standin)
         assert again.exchange().status == 200
 
