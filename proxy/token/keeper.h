@@ -48,10 +48,11 @@ const char *qp_token_state_text(enum qp_token_state state);
 struct qp_keeper_opts {
     const struct qp_account_opts *accounts; /* borrowed */
     unsigned account_count;
-    struct qp_vault *vault; /* borrowed; NULL: nothing survives, and only client_credentials and api_token are possible */
-    bool cache_tokens;      /* access tokens of client_credentials go into the vault too */
-    bool passive;           /* for the command line: no call is made but those that are asked for below */
-    bool allow_plain_http;  /* unit tests only: takes a token_url of http. Everywhere else such an account
+    struct qp_vault
+        *vault; /* borrowed; NULL: nothing survives, and only client_credentials and api_token are possible */
+    bool cache_tokens;     /* access tokens of client_credentials go into the vault too */
+    bool passive;          /* for the command line: no call is made but those that are asked for below */
+    bool allow_plain_http; /* unit tests only: takes a token_url of http. Everywhere else such an account
                                fails the start */
 };
 
@@ -103,7 +104,8 @@ struct qp_identity {
     char brand[128];
     char user[256];
     char datacenter[64];
-    char warning[384]; /* the account seems to live at another host than the configured origin; a sentence with what to do */
+    char warning
+        [384]; /* the account seems to live at another host than the configured origin; a sentence with what to do */
 };
 
 struct qp_token_status {
@@ -117,13 +119,13 @@ struct qp_token_status {
     bool never_accepted;  /* the last two tokens were never accepted by the origin */
     uint64_t token_calls;
     uint64_t token_call_failures;
-    const char *last_error; /* in words; NULL: none. Valid until the next turn */
-    bool can_sign_in;             /* authorization_code */
-    bool can_refresh;             /* all but api_token, and not where a sign-in is needed first */
-    bool can_sign_out;            /* there is something to forget */
-    int64_t signed_in_s;          /* how long ago somebody signed in; -1: nobody did, or no grant for that */
-    int64_t refresh_token_age_s;  /* -1: none */
-    bool refresh_token_is_old;    /* older than sign_in_warn_ms */
+    const char *last_error;      /* in words; NULL: none. Valid until the next turn */
+    bool can_sign_in;            /* authorization_code */
+    bool can_refresh;            /* all but api_token, and not where a sign-in is needed first */
+    bool can_sign_out;           /* there is something to forget */
+    int64_t signed_in_s;         /* how long ago somebody signed in; -1: nobody did, or no grant for that */
+    int64_t refresh_token_age_s; /* -1: none */
+    bool refresh_token_is_old;   /* older than sign_in_warn_ms */
     const struct qp_identity *identity; /* never NULL. Valid until the next turn */
 };
 struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned account_index);

@@ -49,13 +49,15 @@ static void warn_of(const cJSON *root, struct qp_slice host, struct qp_identity 
     TAKE(notice, cJSON_GetObjectItemCaseSensitive(root, "meta"), "notice");
     bool names_a_host = qp_slice_find(qp_slice_str(notice), brand_domain) != NULL;
     if (names_a_host && !qp_slice_find(qp_slice_str(notice), host))
-        snprintf(warning, size, "Qualtrics says \"%s\": set datacenter to the host that is named there", notice);
+        snprintf(warning, size, "Qualtrics says \"%s\": set datacenter to the host that is named there",
+                 notice);
     else if (*notice)
         snprintf(warning, size, "Qualtrics says \"%s\"", notice);
     else if (*identity->datacenter && qp_slice_ends_nocase(host, brand_domain) &&
              !is_label_of(host, identity->datacenter))
         snprintf(warning, size,
-                 "whoami names the datacenter '%s' and the configured origin is %.*s: if requests fail, check datacenter",
+                 "whoami names the datacenter '%s' and the configured origin is %.*s: if requests fail, "
+                 "check datacenter",
                  identity->datacenter, QP_SLICE_FMT(host));
 }
 
@@ -97,7 +99,8 @@ static const struct row rows[] = {
     {QP_OK, 401, 0, "ok_without_token",
      "the origin answers and its certificate is good; nobody was asked for, because there is no token"},
     {QP_OK, 401, 1, "rejected",
-     "the origin does not accept the token: is this the account's own datacenter, and is the client still allowed?"},
+     "the origin does not accept the token: is this the account's own datacenter, and is the client still "
+     "allowed?"},
     {QP_OK, 403, -1, "forbidden",
      "the origin knows the account and does not let it ask who it is: it lacks a permission or a scope"},
 };
@@ -130,12 +133,13 @@ void qp_whoami_judge(const struct qp_shot_result *shot, bool had_token, struct q
     } else if (shot->why != QP_OK) {
         say(verdict, "network", qp_result_text(shot->why), shot->detail);
     } else if (shot->status == 200 && had_token && judge_identity(shot->body, host, identity)) {
-        snprintf(verdict->text, sizeof(verdict->text), "the origin knows the account as '%s' of brand '%s'%s%s",
-                 identity->user, identity->brand, *identity->warning ? "; " : "", identity->warning);
+        snprintf(verdict->text, sizeof(verdict->text),
+                 "the origin knows the account as '%s' of brand '%s'%s%s", identity->user, identity->brand,
+                 *identity->warning ? "; " : "", identity->warning);
         verdict->code = *identity->warning ? "wrong_host" : "ok";
     } else {
-        snprintf(text, sizeof(text), "the origin answers whoami with status %u, which says nothing of the account",
-                 shot->status);
+        snprintf(text, sizeof(text),
+                 "the origin answers whoami with status %u, which says nothing of the account", shot->status);
         say(verdict, "unexpected", text, "");
     }
 }

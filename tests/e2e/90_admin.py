@@ -7,25 +7,12 @@ import socket
 import threading
 import time
 
-from harness import SLOWNESS, check_own_error, eventually, free_port, leaks, parse_address, test
+from admin_client import ANY_PORT, address_of, ask
+from harness import SLOWNESS, check_own_error, eventually, free_port, leaks, test
 from scripted_origin import answering
 
 EX_UNAVAILABLE, EX_CONFIG = 69, 78
 PAGES = ("/", "/healthz", "/readyz", "/api/status", "/metrics")
-ANY_PORT = {"listen": "127.0.0.1:0"}
-
-
-def address_of(proxy):
-    """Where its admin listener is."""
-    found = eventually(lambda: re.search(rb"^admin on (\S+)$", bytes(proxy.stdout), re.M), what="the proxy says where its admin listener is")
-    return parse_address(found.group(1).decode())
-
-
-def ask(env, proxy, target, method="GET", host=None, fields=(), body=None):
-    address = address_of(proxy)
-    with env.client(address) as client:
-        client.request(method, target, fields, body, host=host or ("localhost" if isinstance(address, str) else "%s:%d" % address))
-        return client.response(method)
 
 
 def status_of(env, proxy):

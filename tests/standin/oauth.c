@@ -211,7 +211,6 @@ static void grant_code(struct si_call *call, struct grant_call *grant)
     }
     struct si_sign_in *sign_in;
     char refresh_token[SI_REFRESH_TEXT] = "";
-    uint64_t family = 0;
     si_lock(world);
     enum si_code_end end = si_code_redeem(&world->sign_ins, code, redirect_uri, verifier, &sign_in);
     world->counters.code[end]++;
@@ -219,7 +218,7 @@ static void grant_code(struct si_call *call, struct grant_call *grant)
         begin_family(call, grant, sign_in, refresh_token);
     else if (end == SI_CODE_USED)
         si_tokens_revoke_family(&world->tokens, sign_in->family);
-    family = sign_in ? sign_in->family : 0;
+    uint64_t family = sign_in ? sign_in->family : 0;
     si_unlock(world);
     const struct si_code_words *words = si_code_words(end);
     if (words->error)

@@ -27,13 +27,17 @@ static const char style[] =
     "button{border:1px solid var(--main);cursor:pointer;font-weight:600;margin-top:1.5rem;"
     "background:var(--main);color:var(--on-main)}"
     "button:hover{filter:brightness(1.08)}"
-    "button.second{background:transparent;color:var(--main);margin-top:.75rem}"
+    "button.second{background:transparent;color:var(--main)}"
+    ".choice{display:flex;gap:.75rem}.choice button{margin-top:.25rem}"
+    ".client{font:600 .9rem/1.5 "
+    "ui-monospace,Menlo,Consolas,monospace;background:var(--ground);color:var(--text);"
+    "padding:.1rem .35rem;border-radius:.3rem;-webkit-box-decoration-break:clone;box-decoration-break:clone}"
     ":focus-visible{outline:3px solid var(--main);outline-offset:2px}"
     ".alert{margin:1rem 0 0;padding:.6rem .8rem;border-left:4px solid var(--bad);border-radius:.3rem;"
     "background:var(--bad-ground);color:var(--bad)}.alert+p{margin:1rem 0 0}"
     "ul{list-style:none;margin:0 0 1.25rem;padding:0;border-top:1px solid var(--line)}"
     "li{padding:.6rem 0;border-bottom:1px solid var(--line)}li code{display:block;color:var(--soft)}"
-    "footer{margin-top:1rem;text-align:center}"
+    "footer{margin-top:1rem;text-align:center;text-wrap:balance}"
     "@media(max-width:30rem){body{justify-content:flex-start}main{padding:1.25rem}}";
 
 /* Of five characters; the rest is shown as it came. */
@@ -96,7 +100,7 @@ void si_page_sign_in(const struct si_page *page, const struct si_sign_in *sign_i
     struct qp_buf *out = page->out;
     const char *wrong = failed ? " aria-invalid=\"true\" aria-describedby=\"alert\"" : "";
     page_begin(page, "Sign in");
-    qp_buf_append_str(out, "<p class=\"soft\">to continue to <strong>");
+    qp_buf_append_str(out, "<p class=\"soft\">to continue to <strong class=\"client\">");
     put_text(out, client_id);
     qp_buf_append_str(out, "</strong></p>\n");
     if (failed)
@@ -117,29 +121,37 @@ void si_page_sign_in(const struct si_page *page, const struct si_sign_in *sign_i
     page_end(page);
 }
 
-/* A scope in words, in the ways that Qualtrics' are made: verb:resource. */
-static void put_scope(struct qp_buf *out, struct qp_slice word)
+/* What a scope allows, in words; Qualtrics' are made like verb:resource_word. */
+static void put_scope_words(struct qp_buf *out, struct qp_slice scope)
 {
     static const struct {
         const char *verb;
         const char *words;
-    } verbs[] = {{"read", "See"}, {"write", "Create and change"}, {"manage", "See, change and delete"}};
-    struct qp_slice rest = word;
-    struct qp_slice verb = qp_slice_cut(&rest, ':');
-    qp_buf_append_str(out, "<li>");
-    if (!rest.at)
+    } verbs[] = {{"read", "See "}, {"write", "Create and change "}, {"manage", "See, change and delete "}};
+    struct qp_slice verb = qp_slice_cut(&scope, ':');
+    if (!scope.at) {
         qp_buf_append_str(out, "Stay connected while you are away");
+        return;
+    }
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (rest.at && qp_slice_is(verb, qp_slice_str(verbs[i].verb)))
+        if (qp_slice_is(verb, qp_slice_str(verbs[i].verb)))
             qp_buf_append_str(out, verbs[i].words);
-    if (rest.at)
-        qp_buf_append_char(out, ' ');
-    if (rest.at && qp_slice_is(rest, QP_SLICE("all")))
-        rest = QP_SLICE("everything in your account");
-    for (size_t i = 0; i < rest.len; i++)
-        put_html(out, rest.at[i] == '_' ? QP_SLICE(" ") : qp_slice(rest.at + i, 1));
+    if (qp_slice_is(scope, QP_SLICE("all"))) {
+        qp_buf_append_str(out, "everything in your account");
+        return;
+    }
+    for (const char *separator = ""; scope.at; separator = " ") {
+        qp_buf_append_str(out, separator);
+        put_html(out, qp_slice_cut(&scope, '_'));
+    }
+}
+
+static void put_scope(struct qp_buf *out, struct qp_slice scope)
+{
+    qp_buf_append_str(out, "<li>");
+    put_scope_words(out, scope);
     qp_buf_append_str(out, " <code>");
-    put_html(out, word);
+    put_html(out, scope);
     qp_buf_append_str(out, "</code></li>\n");
 }
 
@@ -158,7 +170,7 @@ void si_page_consent(const struct si_page *page, const struct si_sign_in *sign_i
     struct qp_buf *out = page->out;
     struct qp_slice rest = qp_slice_str(sign_in->scope);
     page_begin(page, "Allow access?");
-    qp_buf_append_str(out, "<p><strong id=\"client\">");
+    qp_buf_append_str(out, "<p><strong class=\"client\" id=\"client\">");
     put_text(out, client_id);
     qp_buf_append_str(out, "</strong> wants to use your account <strong id=\"user\">");
     put_html(out, sign_in->user->name);
@@ -170,10 +182,10 @@ void si_page_consent(const struct si_page *page, const struct si_sign_in *sign_i
     put_html(out, place_of(sign_in->redirect_uri));
     qp_buf_append_str(out, "</code>. Allow it only if you began this there.</p>\n");
     form_begin(page, sign_in, "/oauth2/consent");
-    qp_buf_append_str(out,
-                      "<button id=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n"
-                      "<button id=\"deny\" name=\"decision\" value=\"deny\" class=\"second\">Deny</button>\n"
-                      "</form>\n");
+    qp_buf_append_str(
+        out, "<div class=\"choice\"><button id=\"allow\" name=\"decision\" value=\"allow\">Allow</button>\n"
+             "<button id=\"deny\" name=\"decision\" value=\"deny\" class=\"second\">Deny</button></div>\n"
+             "</form>\n");
     page_end(page);
 }
 

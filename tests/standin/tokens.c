@@ -85,6 +85,8 @@ void si_tokens_revoke_family(struct si_tokens *tokens, uint64_t family)
     for (size_t i = 0; i < SI_ACCESS_KEPT; i++)
         if (tokens->access[i].family == family)
             tokens->access[i].revoked = true;
+    if (family > tokens->families_gone)
+        tokens->family[family - tokens->families_gone - 1].revoked = true;
 }
 
 /* ---- access tokens ---- */
@@ -93,8 +95,11 @@ const struct si_access *si_tokens_issue(struct si_tokens *tokens, uint64_t life_
 {
     uint64_t serial = ++tokens->issued;
     struct si_access *access = &tokens->access[serial % SI_ACCESS_KEPT];
-    *access = (struct si_access){
-        .serial = serial, .family = family, .expires_ms = qp_clock_monotonic_ms() + life_s * 1000};
+    const struct si_family *of = si_tokens_family(tokens, family);
+    *access = (struct si_access){.serial = serial,
+                                 .family = family,
+                                 .expires_ms = qp_clock_monotonic_ms() + life_s * 1000,
+                                 .revoked = of && of->revoked}; /* by another thread, a moment ago */
     uint64_t high = si_mix(tokens->seed ^ (serial << 16) ^ 0xacce55);
     si_uuid(high, si_mix(high), access->value);
     return access;

@@ -14,6 +14,7 @@ struct si_user;
 struct si_family {
     const struct si_user *user; /* NULL: nobody signed in; the service's own */
     char *scope;                /* granted; NULL: any */
+    bool revoked;
 };
 
 struct si_access {
