@@ -3,8 +3,8 @@
  *   EMPTY -> REFRESHING -> FRESH -> STALE -> REFRESHING ...      STALE: usable, its refresh is due
  *              |   ^
  *              |   +---- COOLING_DOWN       the call failed in passing; the next one waits
- *              +-------> REFUSED            client_credentials: tried again every 5 minutes; else until reload
- *              +-------> SIGN_IN_NEEDED     until reload
+ *              +-------> REFUSED            client_credentials: tried again every 5 minutes; else until restart
+ *              +-------> SIGN_IN_NEEDED     until somebody signs in
  *
  * The keeper owns the only token call of an account that may run (single flight): requests never start one,
  * they state a need ("at least generation g") through their worker's view, and each need is answered exactly
@@ -33,7 +33,7 @@ struct qp_vault;
     X(QP_TOKEN_FRESH, "fresh", "the token is good")                                            \
     X(QP_TOKEN_STALE, "stale", "the token is usable and its refresh is due")                   \
     X(QP_TOKEN_COOLING_DOWN, "cooling-down", "the last token call failed; the next one waits") \
-    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "the refresh token is no longer accepted")    \
+    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "somebody has to sign in")    \
     X(QP_TOKEN_REFUSED, "refused", "the token endpoint does not accept this client's configuration")
 
 enum qp_token_state {

@@ -9,11 +9,11 @@ from harness import SLOWNESS, eventually, parse_address
 ANY_PORT = {"listen": "127.0.0.1:0"}
 
 
-def address_of(proxy, unix=False):
-    """Where its admin listener is: the first one of that kind."""
+def address_of(proxy, unix=None):
+    """Where its admin listener is: the first one, or the first one of that kind."""
     def find():
         found = [parse_address(line.decode()) for line in re.findall(rb"^admin on (\S+)$", bytes(proxy.stdout), re.M)]
-        return next((address for address in found if isinstance(address, str) == unix), None)
+        return next((address for address in found if unix is None or isinstance(address, str) == unix), None)
     return eventually(find, what="the proxy says where its admin listener is")
 
 

@@ -354,7 +354,11 @@ class Env:
             listens = [config.get("listen", [])] + [account.get("listen", []) for account in config["accounts"]]
             listeners = sum(1 if isinstance(listen, str) else len(listen) for listen in listens)
         self._number += 1
-        path = self.write("qproxy-%d.json" % self._number, json.dumps(config, indent=1))
+        text = json.dumps(config, indent=1)
+        path = self.write("qproxy-%d.json" % self._number, text)
+        environ = environ or self.environ()
+        if "env:QP_E2E_SECRET" not in text:
+            environ.pop("QP_E2E_SECRET", None)  # nobody's secret here: it would stay where it is
         return self.start(["run", "-c", path], environ).wait_listening(listeners)
 
     def run(self, arguments, environ=None, seconds=15 * SLOWNESS):
