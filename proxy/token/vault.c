@@ -392,9 +392,9 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
         return outcome;
     if (vault->opts.key_file && qp_place_open(&vault->key_place, vault->opts.key_file) != 0)
         vault->key_place = (struct qp_place){0}; /* the key is known; only its rotation is not possible */
-    outcome = read_file(vault, &reading, report);
-    if (outcome == QP_VAULT_ABSENT && vault->opts.create)
+    if (vault->opts.create && !qp_place_is_there(&vault->place, ""))
         return begin(vault, report);
+    outcome = read_file(vault, &reading, report);
     if (outcome != QP_VAULT_OPEN)
         return outcome;
     adopt(vault, &reading);
