@@ -31,7 +31,8 @@ static void keys_are_what_another_program_computes(void **state)
     assert_false(qp_vault_key_derive(&rig->opts.key, &kdf, &key));
     rig_set_key(&rig->opts.key, PASSPHRASE, true);
     assert_true(qp_vault_key_derive(&rig->opts.key, &kdf, &key));
-    assert_hex(qp_secret_reveal(key.bytes), "4e8c45522e72ddfa6b6515bf57a0aea51dae20361fbb2e6b96c17d67813ae3c9");
+    assert_hex(qp_secret_reveal(key.bytes),
+               "4e8c45522e72ddfa6b6515bf57a0aea51dae20361fbb2e6b96c17d67813ae3c9");
     assert_hex(qp_slice((const char *)key.id, sizeof(key.id)), "5e7c74b30d1cde8f");
     qp_vault_key_free(&key);
 }

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #define BEFORE "{\"accounts\":[{\"name\":\"a\",\"binding\":\"\",\"seed\":\"\",\"refresh_token\":"
-#define BEHIND                                                                                         \
-    ",\"refresh_token_unix_s\":1,\"signed_in_unix_s\":2,\"redeeming\":false,\"access_token\":null,"    \
-    "\"access_token_unix_s\":3,\"access_token_until_unix_s\":4,\"brand\":\"b\",\"user\":\"u\","        \
+#define BEHIND                                                                                      \
+    ",\"refresh_token_unix_s\":1,\"signed_in_unix_s\":2,\"redeeming\":false,\"access_token\":null," \
+    "\"access_token_unix_s\":3,\"access_token_until_unix_s\":4,\"brand\":\"b\",\"user\":\"u\","     \
     "\"datacenter\":\"d\",\"warning\":\"w\"}]}"
 #define WITH_TOKEN(token) BEFORE token BEHIND
 
@@ -61,10 +61,21 @@ static void what_is_cut_short_is_refused(void **state)
 
 static void every_member_is_needed(void **state)
 {
-    static const char *const members[] = {
-        "\"name\"",           "\"binding\"",   "\"seed\"",         "\"refresh_token\"",       "\"refresh_token_unix_s\"",
-        "\"signed_in_unix_s\"", "\"redeeming\"", "\"access_token\"", "\"access_token_unix_s\"",
-        "\"access_token_until_unix_s\"", "\"brand\"", "\"user\"", "\"datacenter\"", "\"warning\"", "\"accounts\""};
+    static const char *const members[] = {"\"name\"",
+                                          "\"binding\"",
+                                          "\"seed\"",
+                                          "\"refresh_token\"",
+                                          "\"refresh_token_unix_s\"",
+                                          "\"signed_in_unix_s\"",
+                                          "\"redeeming\"",
+                                          "\"access_token\"",
+                                          "\"access_token_unix_s\"",
+                                          "\"access_token_until_unix_s\"",
+                                          "\"brand\"",
+                                          "\"user\"",
+                                          "\"datacenter\"",
+                                          "\"warning\"",
+                                          "\"accounts\""};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         assert_false(reads_with(members[i], "\"another\""));
 }

@@ -163,10 +163,12 @@ bool rig_is_filled(struct qp_vault *vault, const char *name, const char *mark)
     return strcmp(record->name, name) == 0 && secret_says(record->refresh_token, mark, "refresh") &&
            secret_says(record->access_token, mark, "access") && says(record->binding, mark, "binding") &&
            says(record->seed, mark, "seed") && record->refresh_token_unix_s == time_of(mark) &&
-           record->signed_in_unix_s == time_of(mark) + 1 && record->access_token_unix_s == time_of(mark) + 2 &&
-           record->access_token_until_unix_s == time_of(mark) + 3 && record->redeeming == (time_of(mark) % 2) &&
-           says(record->identity.brand, mark, "brand") && says(record->identity.user, mark, "user") &&
-           says(record->identity.datacenter, mark, "dc") && says(record->identity.warning, mark, "warning");
+           record->signed_in_unix_s == time_of(mark) + 1 &&
+           record->access_token_unix_s == time_of(mark) + 2 &&
+           record->access_token_until_unix_s == time_of(mark) + 3 &&
+           record->redeeming == (time_of(mark) % 2) && says(record->identity.brand, mark, "brand") &&
+           says(record->identity.user, mark, "user") && says(record->identity.datacenter, mark, "dc") &&
+           says(record->identity.warning, mark, "warning");
 }
 
 void rig_make(struct rig *rig, const char *mark)

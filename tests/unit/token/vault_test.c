@@ -146,8 +146,8 @@ static bool file_holds(struct qp_slice file, struct qp_slice secret)
     assert_int_equal(mbedtls_base64_encode((unsigned char *)base64, sizeof(base64), &len,
                                            (const unsigned char *)secret.at, secret.len / 3 * 3),
                      0);
-    return memmem(file.at, file.len, secret.at, secret.len) || memmem(file.at, file.len, hex, secret.len * 2) ||
-           memmem(file.at, file.len, base64, len);
+    return memmem(file.at, file.len, secret.at, secret.len) ||
+           memmem(file.at, file.len, hex, secret.len * 2) || memmem(file.at, file.len, base64, len);
 }
 
 static void P1_its_bytes_hold_no_secret_and_never_repeat(void **state)
@@ -265,10 +265,10 @@ static void a_forged_header_is_never_accepted(void **state)
         unsigned char byte;
         enum qp_vault_outcome outcome;
     } rows[] = {
-        {0, 'X', QP_VAULT_CORRUPT},    {8, 0, QP_VAULT_CORRUPT},     {8, 2, QP_VAULT_TOO_NEW},
-        {9, 1, QP_VAULT_TOO_NEW},      {10, 65, QP_VAULT_CORRUPT},   {12, 1, QP_VAULT_CORRUPT},
-        {12, 2, QP_VAULT_CORRUPT},     {13, 1, QP_VAULT_CORRUPT},    {15, 1, QP_VAULT_CORRUPT},
-        {16, 1, QP_VAULT_CORRUPT},     {19, 0xff, QP_VAULT_CORRUPT}, {20, 1, QP_VAULT_CORRUPT},
+        {0, 'X', QP_VAULT_CORRUPT},     {8, 0, QP_VAULT_CORRUPT},     {8, 2, QP_VAULT_TOO_NEW},
+        {9, 1, QP_VAULT_TOO_NEW},       {10, 65, QP_VAULT_CORRUPT},   {12, 1, QP_VAULT_CORRUPT},
+        {12, 2, QP_VAULT_CORRUPT},      {13, 1, QP_VAULT_CORRUPT},    {15, 1, QP_VAULT_CORRUPT},
+        {16, 1, QP_VAULT_CORRUPT},      {19, 0xff, QP_VAULT_CORRUPT}, {20, 1, QP_VAULT_CORRUPT},
         {36, 0xaa, QP_VAULT_WRONG_KEY}, {44, 0xaa, QP_VAULT_CORRUPT}, {56, 1, QP_VAULT_CORRUPT},
         {59, 0xff, QP_VAULT_CORRUPT},
     };
@@ -503,10 +503,12 @@ static int use_read_only_folder(struct rig *rig)
     qp_vault_close(&vault);
     if (!refused || !rig_holds(rig, "one") || remove(rig_in(rig, "vault.lock")) == 0)
         return 2;
-    if (chmod(rig->folder, 0700) != 0 || remove(rig_in(rig, "vault.lock")) != 0 || chmod(rig->folder, 0500) != 0)
+    if (chmod(rig->folder, 0700) != 0 || remove(rig_in(rig, "vault.lock")) != 0 ||
+        chmod(rig->folder, 0500) != 0)
         return 3;
     bool unlockable = rig_try_open(rig, &second) == QP_VAULT_UNREADABLE && strstr(rig->error, "locked");
-    return unlockable && chmod(rig->path, 0) == 0 && rig_try_open(rig, &second) == QP_VAULT_UNREADABLE ? 0 : 4;
+    return unlockable && chmod(rig->path, 0) == 0 && rig_try_open(rig, &second) == QP_VAULT_UNREADABLE ? 0
+                                                                                                       : 4;
 }
 
 static void a_folder_that_cannot_be_written_is_said(void **state)
@@ -556,8 +558,8 @@ static int write_half(struct rig *rig)
     struct rlimit limit = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return RIG_CANNOT;
-    if (qp_vault_write(vault, "record", rig->error, sizeof(rig->error)) != QP_SELF_IO || !qp_vault_is_dirty(vault) ||
-        qp_vault_reserve(vault, rig->error, sizeof(rig->error)) != QP_SELF_IO)
+    if (qp_vault_write(vault, "record", rig->error, sizeof(rig->error)) != QP_SELF_IO ||
+        !qp_vault_is_dirty(vault) || qp_vault_reserve(vault, rig->error, sizeof(rig->error)) != QP_SELF_IO)
         return 1;
     if (rig_is_there(rig_in(rig, "vault.tmp")))
         return 2;
