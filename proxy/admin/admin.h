@@ -62,7 +62,7 @@ struct qp_admin_opts {
     struct qp_keeper *keeper;
     const char *const *account_names; /* in the keeper's order */
     unsigned account_count;
-    unsigned worker_count; /* 0: the command line's own, without workers */
+    unsigned worker_count;       /* 0: the command line's own, without workers */
     struct qp_admin_table relay; /* what each worker's relay counts */
     struct qp_admin_table pool;  /* what it counts for each account's origin */
     /* Reads one worker's numbers, whatever it is doing: relay by row; pool by account, then by row. */

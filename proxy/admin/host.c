@@ -24,7 +24,7 @@ static bool is_name(struct qp_slice authority, const char *name, unsigned port)
 static bool is_listed(const struct qp_admin_names *names, struct qp_slice authority)
 {
     for (unsigned i = 0; i < names->host_count; i++)
-        if (is_name(authority, names->hosts[i], 0))
+        if (authority.len > 0 && qp_slice_is_nocase(authority, qp_slice_str(names->hosts[i])))
             return true;
     return false;
 }
@@ -52,12 +52,45 @@ bool qp_admin_is_own_host(const struct qp_admin_names *names, struct qp_slice au
     return is_address(names->address, authority) || is_listed(names, authority);
 }
 
+/* ---- what browsers say of where they come from ---- */
+
+static bool is_prefixed(struct qp_slice text, const char *prefix, struct qp_slice rest)
+{
+    struct qp_slice start = qp_slice_str(prefix);
+    return qp_slice_starts(text, start) &&
+           qp_slice_is_nocase(qp_slice(text.at + start.len, text.len - start.len), rest);
+}
+
+bool qp_admin_is_own_origin(const struct qp_admin_names *names, struct qp_slice authority,
+                            struct qp_slice origin)
+{
+    if (names->address->u.any.sa_family == AF_UNIX && qp_slice_is(origin, QP_SLICE("http://localhost")))
+        return true;
+    return is_prefixed(origin, "http://", authority) ||
+           (is_listed(names, authority) && is_prefixed(origin, "https://", authority));
+}
+
+/* ---- where sign-ins come back to ---- */
+
+/* What a browser on this machine can go to. */
+static struct qp_address reachable(const struct qp_address *address)
+{
+    struct qp_address out = *address;
+    if (out.u.any.sa_family == AF_INET && out.u.v4.sin_addr.s_addr == htonl(INADDR_ANY))
+        out.u.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else if (out.u.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&out.u.v6.sin6_addr))
+        out.u.v6.sin6_addr = in6addr_loopback;
+    return out;
+}
+
 void qp_admin_redirect_uri(const struct qp_address *addresses, unsigned address_count, char out[160])
 {
-    char address[TEXT_BYTES];
+    char text[TEXT_BYTES];
     out[0] = '\0';
-    for (unsigned i = 0; i < address_count && !out[0]; i++)
-        if (addresses[i].u.any.sa_family != AF_UNIX)
+    for (unsigned i = 0; i < address_count && !out[0]; i++) {
+        struct qp_address address = reachable(&addresses[i]);
+        if (address.u.any.sa_family != AF_UNIX)
             snprintf(out, URI_BYTES, "http://%s/oauth/callback",
-                     qp_address_format(&addresses[i], address, sizeof address));
+                     qp_address_format(&address, text, sizeof text));
+    }
 }

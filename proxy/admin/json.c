@@ -29,10 +29,20 @@ static void put_readiness(struct qp_buf *out, const struct qp_admin_snapshot *sn
     qp_json_text(out, "reason", qp_readiness_text(readiness));
 }
 
+static void put_vault(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    qp_json_open(out, "vault", '{');
+    qp_json_bool(out, "configured", snapshot->vault.is_configured);
+    qp_json_bool(out, "writable", snapshot->vault.is_configured && snapshot->vault.is_writable);
+    qp_json_text(out, "error", snapshot->vault.error);
+    qp_json_close(out, '}');
+}
+
 void qp_put_ready_json(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     qp_json_open(out, NULL, '{');
     put_readiness(out, snapshot);
+    put_vault(out, snapshot);
     qp_json_open(out, "accounts", '[');
     for (unsigned i = 0; i < snapshot->account_count; i++) {
         qp_json_open(out, NULL, '{');
@@ -54,6 +64,34 @@ static void put_pool(struct qp_buf *out, const struct qp_admin_snapshot *snapsho
     qp_json_close(out, '}');
 }
 
+static void put_known(struct qp_buf *out, const char *name, const char *text)
+{
+    qp_json_text(out, name, text[0] ? text : NULL);
+}
+
+void qp_put_identity_json(struct qp_buf *out, const struct qp_identity *identity)
+{
+    put_known(out, "brand", identity->brand);
+    put_known(out, "user", identity->user);
+    put_known(out, "datacenter", identity->datacenter);
+    put_known(out, "warning", identity->warning);
+}
+
+/* What people can do about it, and whom it is signed in as. */
+static void put_sign_in(struct qp_buf *out, const struct qp_token_status *token)
+{
+    qp_json_text(out, "grant", qp_admin_grant_word(token->grant));
+    qp_json_bool(out, "can_sign_in", token->can_sign_in);
+    qp_json_bool(out, "can_refresh", token->can_refresh);
+    qp_json_bool(out, "can_sign_out", token->can_sign_out);
+    qp_json_seconds(out, "signed_in_s", token->signed_in_s);
+    qp_json_seconds(out, "refresh_token_age_s", token->refresh_token_age_s);
+    qp_json_bool(out, "refresh_token_is_old", token->refresh_token_is_old);
+    qp_json_open(out, "identity", '{');
+    qp_put_identity_json(out, token->identity);
+    qp_json_close(out, '}');
+}
+
 static void put_account(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned index)
 {
     const struct qp_admin_account *account = &snapshot->accounts[index];
@@ -68,6 +106,7 @@ static void put_account(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_json_u64(out, "token_calls", token->token_calls);
     qp_json_u64(out, "token_call_failures", token->token_call_failures);
     qp_json_text(out, "last_error", token->last_error);
+    put_sign_in(out, token);
     put_pool(out, snapshot, index);
     qp_json_close(out, '}');
 }
@@ -91,12 +130,32 @@ static void put_worker(struct qp_buf *out, const struct qp_admin_snapshot *snaps
     qp_json_close(out, '}');
 }
 
+/* One number a minute, the oldest first. */
+static void put_history(struct qp_buf *out, const struct qp_history *history)
+{
+    static const char *const words[] = {
+#define WORD(name, word, title, text, one, many) word,
+        QP_SERIES_MAP(WORD)
+#undef WORD
+    };
+    qp_json_open(out, "history", '{');
+    qp_json_u64(out, "bucket_s", QP_HISTORY_MINUTE_MS / 1000);
+    for (unsigned series = 0; series < QP_SERIES_COUNT; series++) {
+        qp_json_open(out, words[series], '[');
+        for (unsigned i = 0; i < QP_HISTORY_MINUTES; i++)
+            qp_json_u64(out, NULL, qp_history_at(history, series, i));
+        qp_json_close(out, ']');
+    }
+    qp_json_close(out, '}');
+}
+
 void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     qp_json_open(out, NULL, '{');
     qp_json_text(out, "version", snapshot->version);
     qp_json_u64(out, "uptime_s", snapshot->uptime_s);
     put_readiness(out, snapshot);
+    put_vault(out, snapshot);
     qp_json_open(out, "accounts", '[');
     for (unsigned i = 0; i < snapshot->account_count; i++)
         put_account(out, snapshot, i);
@@ -106,6 +165,7 @@ void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snap
     for (unsigned i = 0; i < snapshot->worker_count; i++)
         put_worker(out, snapshot, i);
     qp_json_close(out, ']');
+    put_history(out, snapshot->history);
     qp_json_close(out, '}');
     qp_buf_append_char(out, '\n');
 }

@@ -32,6 +32,11 @@ static void put_process(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_buf_append_fmt(out, "qproxy_ready %d\n", qp_readiness_is_ready(qp_snapshot_readiness(snapshot)));
     put_head(out, "", "workers", "threads that relay requests", true);
     qp_buf_append_fmt(out, "qproxy_workers %u\n", snapshot->worker_count);
+    if (!snapshot->vault.is_configured)
+        return;
+    put_head(out, "", "vault_writable", "1 if the last write of the vault went well; absent without a vault",
+             true);
+    qp_buf_append_fmt(out, "qproxy_vault_writable %d\n", snapshot->vault.is_writable);
 }
 
 /* ---- the accounts ---- */
@@ -56,6 +61,8 @@ VALUE(value_age, account->token.age_s)
 VALUE(value_expires_in, account->token.expires_in_s)
 VALUE(value_next_call, account->token.next_call_s)
 VALUE(value_never_accepted, account->token.never_accepted)
+VALUE(value_signed_in, account->token.can_sign_in ? account->token.signed_in_s >= 0 : -1)
+VALUE(value_refresh_age, account->token.refresh_token_age_s)
 VALUE(value_calls, account->token.token_calls)
 VALUE(value_failures, account->token.token_call_failures)
 #undef VALUE
@@ -71,6 +78,9 @@ static const struct account_row ACCOUNT_ROWS[] = {
      value_next_call},
     {"token_never_accepted", "1 if the origin accepted none of the last two tokens", true,
      value_never_accepted},
+    {"account_signed_in", "1 if somebody is signed in; absent where nobody can be", true, value_signed_in},
+    {"refresh_token_age_seconds", "since the present refresh token was got; absent without one", true,
+     value_refresh_age},
     {"token_calls", "calls of the token endpoint", false, value_calls},
     {"token_call_failures", "calls of the token endpoint that gave no token", false, value_failures},
 };

@@ -9,6 +9,25 @@ static const struct {
 #undef READINESS_ROW
 };
 
+static const struct {
+    const char *word;
+    const char *text;
+} GRANTS[] = {
+#define GRANT_ROW(name, word, text) [name] = {word, text},
+    QP_GRANT_MAP(GRANT_ROW)
+#undef GRANT_ROW
+};
+
+const char *qp_admin_grant_word(enum qp_grant grant)
+{
+    return GRANTS[grant].word;
+}
+
+const char *qp_admin_grant_text(enum qp_grant grant)
+{
+    return GRANTS[grant].text;
+}
+
 const char *qp_readiness_word(enum qp_readiness readiness)
 {
     return READINESS[readiness].word;
@@ -21,7 +40,8 @@ const char *qp_readiness_text(enum qp_readiness readiness)
 
 bool qp_readiness_is_ready(enum qp_readiness readiness)
 {
-    return readiness == QP_READINESS_READY || readiness == QP_READINESS_DEGRADED;
+    return readiness == QP_READINESS_READY || readiness == QP_READINESS_DEGRADED ||
+           readiness == QP_READINESS_FORGETFUL;
 }
 
 enum qp_readiness qp_snapshot_readiness(const struct qp_admin_snapshot *snapshot)
@@ -33,7 +53,10 @@ enum qp_readiness qp_snapshot_readiness(const struct qp_admin_snapshot *snapshot
         return QP_READINESS_STOPPING;
     if (ready == 0)
         return QP_READINESS_NOT_READY;
-    return ready == snapshot->account_count ? QP_READINESS_READY : QP_READINESS_DEGRADED;
+    if (ready < snapshot->account_count)
+        return QP_READINESS_DEGRADED;
+    return snapshot->vault.is_configured && !snapshot->vault.is_writable ? QP_READINESS_FORGETFUL
+                                                                         : QP_READINESS_READY;
 }
 
 bool qp_admin_account_is_ready(const struct qp_admin_account *account)
@@ -44,7 +67,7 @@ bool qp_admin_account_is_ready(const struct qp_admin_account *account)
     return token->usable || is_got_on_need;
 }
 
-void qp_admin_put_reason(struct qp_buf *out, const struct qp_admin_account *account)
+void qp_admin_put_state(struct qp_buf *out, const struct qp_admin_account *account)
 {
     const struct qp_token_status *token = &account->token;
     if (token->state == QP_TOKEN_STALE && !token->usable)
@@ -53,6 +76,12 @@ void qp_admin_put_reason(struct qp_buf *out, const struct qp_admin_account *acco
         qp_buf_append_str(out, qp_token_state_text(token->state));
     if (token->usable && token->state != QP_TOKEN_FRESH && token->state != QP_TOKEN_STALE)
         qp_buf_append_str(out, "; the present token is still good");
+}
+
+void qp_admin_put_reason(struct qp_buf *out, const struct qp_admin_account *account)
+{
+    const struct qp_token_status *token = &account->token;
+    qp_admin_put_state(out, account);
     if (token->last_error) {
         qp_buf_append_str(out, "; the last error: ");
         qp_buf_append_str(out, token->last_error);
@@ -61,6 +90,26 @@ void qp_admin_put_reason(struct qp_buf *out, const struct qp_admin_account *acco
         qp_buf_append_str(out,
                           "; the origin accepted none of the last two tokens: check the datacenter and the "
                           "permissions");
+}
+
+/* A token call that runs is no reason to worry, nor is one that the next request makes. */
+enum qp_admin_level qp_admin_account_level(const struct qp_admin_account *account)
+{
+    const struct qp_token_status *token = &account->token;
+    bool is_calm = token->state == QP_TOKEN_FRESH || token->state == QP_TOKEN_STALE ||
+                   token->state == QP_TOKEN_REFRESHING;
+    if (!qp_admin_account_is_ready(account))
+        return QP_LEVEL_BAD;
+    bool wants_care = token->never_accepted || token->refresh_token_is_old || token->identity->warning[0];
+    return is_calm && !wants_care ? QP_LEVEL_GOOD : QP_LEVEL_CARE;
+}
+
+unsigned qp_admin_table_row(const struct qp_admin_table *table, const char *name)
+{
+    unsigned row = 0;
+    while (row < table->count && strcmp(table->rows[row].name, name) != 0)
+        row++;
+    return row;
 }
 
 uint64_t qp_snapshot_relay(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned row)
@@ -88,4 +137,21 @@ uint64_t qp_snapshot_pool_total(const struct qp_admin_snapshot *snapshot, unsign
     for (unsigned i = 0; i < snapshot->worker_count; i++)
         total += qp_snapshot_pool(snapshot, i, account, row);
     return total;
+}
+
+static uint64_t relay_total_by_name(const struct qp_admin_snapshot *snapshot, const char *name)
+{
+    unsigned row = qp_admin_table_row(&snapshot->relay, name);
+    return row < snapshot->relay.count ? qp_snapshot_relay_total(snapshot, row) : 0;
+}
+
+void qp_snapshot_series(const struct qp_admin_snapshot *snapshot, uint64_t totals[QP_SERIES_COUNT])
+{
+    totals[QP_SERIES_REQUESTS] = relay_total_by_name(snapshot, "requests");
+    totals[QP_SERIES_TOKEN_CALLS] = 0;
+    totals[QP_SERIES_ERRORS] = relay_total_by_name(snapshot, "own_replies");
+    for (unsigned i = 0; i < snapshot->account_count; i++) {
+        totals[QP_SERIES_TOKEN_CALLS] += snapshot->accounts[i].token.token_calls;
+        totals[QP_SERIES_ERRORS] += snapshot->accounts[i].token.token_call_failures;
+    }
 }

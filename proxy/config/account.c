@@ -220,6 +220,14 @@ static bool is_at_common_listeners(const struct qp_config_account *account)
     return has_selector(account) || account->listen.count == 0;
 }
 
+bool qp_accounts_use_common_listeners(const struct qp_config *config)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (is_at_common_listeners(&config->accounts[i]))
+            return true;
+    return false;
+}
+
 /* At the common listeners. One account without host and path_prefix may stand beside those that have some: it
  * gets what nobody else claims. */
 static void check_selectors(const struct pair *pair)

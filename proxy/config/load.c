@@ -328,6 +328,8 @@ struct qp_config *qp_config_parse(struct qp_slice text, const char *source, cons
         set_defaults(&config->accounts[i], &loader->accounts[i], true);
     qp_top_finish(config, &loader->top, problems);
     qp_accounts_finish(config, &loader->top, loader->accounts, problems);
+    if (!qp_seen_has(&loader->top, "listen") && !qp_accounts_use_common_listeners(config))
+        qp_list_deinit_texts(&config->listen); /* nobody asked for it, and nobody would be served there */
     if (also)
         also(config, problems);
     qp_free(loader);

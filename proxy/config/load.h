@@ -33,6 +33,9 @@ void qp_top_finish(struct qp_config *config, const struct qp_seen *top, struct q
 void qp_accounts_finish(struct qp_config *config, const struct qp_seen *top, const struct qp_seen *seen,
                         struct qp_problems *problems);
 
+/* False if each account is reached by listeners of its own only. */
+bool qp_accounts_use_common_listeners(const struct qp_config *config);
+
 void qp_list_deinit_texts(struct qp_config_list *list);
 
 #endif

@@ -41,7 +41,8 @@ bool qp_account_has_usable_token(const struct qp_account *account)
 
 bool qp_account_redeems(const struct qp_account *account)
 {
-    return account->opts->grant == QP_GRANT_REFRESH_TOKEN || account->opts->grant == QP_GRANT_AUTHORIZATION_CODE;
+    return account->opts->grant == QP_GRANT_REFRESH_TOKEN ||
+           account->opts->grant == QP_GRANT_AUTHORIZATION_CODE;
 }
 
 /* The one setter: says what happened, and arms what the new state waits for (after_ms; 0: nothing). */
@@ -65,10 +66,10 @@ static void enter(struct qp_account *account, enum qp_token_state state, uint64_
 static void take_result(void *owner, struct qp_token_call_result *result);
 static void cool_down(struct qp_account *account, uint32_t retry_after_s);
 
-void qp_account_need_sign_in(struct qp_account *account, const char *why)
+void qp_account_need_sign_in(struct qp_account *account, enum qp_log_level level, const char *why)
 {
     snprintf(account->last_error, sizeof(account->last_error), "%s", why);
-    qp_log_error("token", "account '%s': %s", account->opts->name, account->last_error);
+    qp_log_line(level, "token", 0, 0, "account '%s': %s", account->opts->name, account->last_error);
     enter(account, QP_TOKEN_SIGN_IN_NEEDED, 0);
 }
 
@@ -76,9 +77,10 @@ void qp_account_need_sign_in(struct qp_account *account, const char *why)
 static bool prepare_redemption(struct qp_account *account)
 {
     if (!account->refresh_token) {
-        qp_account_need_sign_in(account, account->generation
-                                             ? "the sign-in gave no refresh token (is offline_scope right?): sign in again"
-                                             : "nobody has signed in yet: sign in");
+        qp_account_need_sign_in(
+            account, QP_LOG_ERROR,
+            account->generation ? "the sign-in gave no refresh token (is offline_scope right?): sign in again"
+                                : "nobody has signed in yet: sign in");
         return false;
     }
     if (qp_account_mark(account))
@@ -232,13 +234,20 @@ static void end_redeeming(struct qp_account *account, const struct qp_token_call
     snprintf(why, sizeof(why), "%s", account->last_error);
     if (account->was_interrupted)
         snprintf(why, sizeof(why),
-                 "qproxy was ended in the middle of a token call, so the refresh token may have been spent then, and it did not "
+                 "qproxy was ended in the middle of a token call, so the refresh token may have been spent "
+                 "then, and it did not "
                  "work once more: sign in again");
     else if (account->open_redemptions)
         snprintf(why, sizeof(why),
                  "the answer to a token call was lost, so the refresh token may be spent, and it did not "
                  "work once more: sign in again");
-    qp_account_need_sign_in(account, why);
+    /* P4: a value that is known to be dead, or was presented twice, is not presented again, in no later life either. */
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token_unix_s = 0;
+    account->open_redemptions = 0;
+    account->was_interrupted = false;
+    qp_account_save(account);
+    qp_account_need_sign_in(account, QP_LOG_ERROR, why);
 }
 
 static void refuse(struct qp_account *account)
@@ -251,7 +260,8 @@ static void refuse(struct qp_account *account)
     enter(account, QP_TOKEN_REFUSED, is_retried ? REFUSED_RETRY_MS : 0);
 }
 
-static void take_failure(struct qp_account *account, const struct qp_token_call_result *result, bool is_rotated)
+static void take_failure(struct qp_account *account, const struct qp_token_call_result *result,
+                         bool is_rotated)
 {
     bool redeems = qp_account_redeems(account);
     ++account->failures;
@@ -310,7 +320,11 @@ static void settle_in(struct qp_account *account)
         account->state = QP_TOKEN_FRESH;
     if (account->generation || !qp_account_redeems(account) || account->refresh_token)
         return;
-    snprintf(account->last_error, sizeof(account->last_error), "nobody has signed in yet: sign in");
+    const char *why = account->opts->grant == QP_GRANT_REFRESH_TOKEN
+                          ? "the configured refresh token is spent: configure a new one"
+                      : account->signed_in_unix_s ? "the last sign-in has ended: sign in again"
+                                                  : "nobody has signed in yet: sign in";
+    snprintf(account->last_error, sizeof(account->last_error), "%s", why);
     account->state = QP_TOKEN_SIGN_IN_NEEDED;
 }
 

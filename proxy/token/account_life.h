@@ -11,6 +11,7 @@
 #ifndef QP_TOKEN_ACCOUNT_LIFE_H
 #define QP_TOKEN_ACCOUNT_LIFE_H
 
+#include "base/log.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "token/keeper.h"
@@ -121,7 +122,7 @@ const char *qp_account_forbids_call(const struct qp_account *account);
 bool qp_account_call(struct qp_account *account);
 /* Saved first, then published; the state becomes FRESH. *token becomes NULL. */
 void qp_account_take_token(struct qp_account *account, struct qp_secret **token, uint32_t life_s);
-void qp_account_need_sign_in(struct qp_account *account, const char *why);
+void qp_account_need_sign_in(struct qp_account *account, enum qp_log_level level, const char *why);
 
 struct qp_verdict {
     enum qp_need_outcome outcome;
@@ -159,12 +160,7 @@ void qp_keeper_deinit_vault(struct qp_keeper *keeper);
 
 /* ---- orders.c ---- */
 
-enum qp_order_kind {
-    QP_ORDER_REFRESH,
-    QP_ORDER_SIGN_OUT,
-    QP_ORDER_CHECK,
-    QP_ORDER_SIGN_IN
-};
+enum qp_order_kind { QP_ORDER_REFRESH, QP_ORDER_SIGN_OUT, QP_ORDER_CHECK, QP_ORDER_SIGN_IN };
 
 struct qp_order {
     struct qp_list link;
@@ -202,6 +198,8 @@ void qp_sign_in_free(struct qp_keeper *keeper);
 void qp_sign_out_now(struct qp_account *account);
 /* Asks, if nobody is asking already. */
 void qp_identity_ask(struct qp_account *account);
+/* Somebody else is signed in now, or nobody: an answer that is under way is about the one before. */
+void qp_identity_forget(struct qp_account *account);
 
 /* ---- keeper.c ---- */
 

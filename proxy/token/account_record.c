@@ -59,7 +59,8 @@ static void load_refresh_token(struct qp_account *account, const struct qp_vault
     account->open_redemptions = 1;
     account->was_interrupted = true;
     qp_log_warn("token",
-                "account '%s': qproxy was ended in the middle of a token call, so its refresh token may be spent; it is tried once more "
+                "account '%s': qproxy was ended in the middle of a token call, so its refresh token may be "
+                "spent; it is tried once more "
                 "when a token is needed",
                 account->opts->name);
 }
@@ -78,7 +79,7 @@ static void load_access_token(struct qp_account *account, const struct qp_vault_
     account->generation = 1;
     account->issued_ms = age_ms < now_ms ? now_ms - age_ms : 0;
     account->expires_ms = now_ms + (uint64_t)left_s * 1000;
-    qp_account_damping_new_token(&account->damping, account->generation);
+    /* Damping does not hear of it: that a token of a former life is rejected says nothing of fresh ones. */
 }
 
 static void copy_identity(struct qp_identity *identity, const struct qp_vault_record *record)
@@ -109,7 +110,8 @@ void qp_account_load(struct qp_account *account)
     account->is_record_foreign = is_known && strcmp(record->binding, binding) != 0;
     if (account->is_record_foreign)
         qp_log_warn("token",
-                    "account '%s': what the vault keeps under this name belongs to another grant, client or token endpoint, so it is not "
+                    "account '%s': what the vault keeps under this name belongs to another grant, client or "
+                    "token endpoint, so it is not "
                     "used, and replaced with the next token",
                     account->opts->name);
     /* A first refresh token that was replaced in the configuration is a new beginning. */
@@ -139,7 +141,8 @@ static void fill_access_token(const struct qp_account *account, struct qp_vault_
     uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
     bool is_kept = account->token && account->expires_ms > now_ms && keeps_access_token(account);
     set_secret(&record->access_token, is_kept ? account->token : NULL);
-    record->access_token_unix_s = is_kept ? now_unix_s() - (int64_t)((now_ms - account->issued_ms) / 1000) : 0;
+    record->access_token_unix_s =
+        is_kept ? now_unix_s() - (int64_t)((now_ms - account->issued_ms) / 1000) : 0;
     record->access_token_until_unix_s =
         is_kept ? now_unix_s() + (int64_t)((account->expires_ms - now_ms) / 1000) : 0;
 }
@@ -190,8 +193,10 @@ static void write_or_owe(struct qp_keeper *keeper, const char *step)
     if (keeper->is_draining)
         wait_ms = RETRY_AT_END_MS;
     ++keeper->vault_failures;
-    qp_log_error("token", "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
-                 keeper->vault_error, (unsigned long long)wait_ms);
+    qp_log_error(
+        "token",
+        "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
+        keeper->vault_error, (unsigned long long)wait_ms);
     qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
 }
 
@@ -204,7 +209,9 @@ static void pass_retry(struct qp_timer *timer)
 
 static void pass_lazily(struct qp_timer *timer)
 {
-    write_or_owe(QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily), "cache");
+    struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily);
+    write_or_owe(keeper, "cache");
+    qp_keeper_look_at_drain(keeper);
 }
 
 bool qp_account_reserve(struct qp_account *account)
@@ -299,8 +306,10 @@ void qp_keeper_init_vault(struct qp_keeper *keeper, struct qp_vault *vault, bool
 void qp_keeper_deinit_vault(struct qp_keeper *keeper)
 {
     if (!qp_keeper_pay_disk(keeper))
-        qp_log_error("token", "%s; THE NEWEST TOKENS ARE LOST with this process: accounts may have to be signed in again",
-                     keeper->vault_error);
+        qp_log_error(
+            "token",
+            "%s; THE NEWEST TOKENS ARE LOST with this process: accounts may have to be signed in again",
+            keeper->vault_error);
     qp_timer_deinit(&keeper->vault_retry);
     qp_timer_deinit(&keeper->vault_lazily);
 }

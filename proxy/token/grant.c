@@ -71,11 +71,12 @@ static void append_grant(const struct qp_grant_request *request, struct qp_buf *
 void qp_grant_body(const struct qp_account_opts *account, const struct qp_grant_request *request,
                    struct qp_buf *body)
 {
-    qp_buf_reserve(body, FIXED_BYTES + encoded_bytes_max *
-                                           (text_bytes(account->client_id) + text_bytes(account->scope) +
-                                            text_bytes(request->redirect_uri) +
-                                            secret_bytes(account->client_secret) + secret_bytes(request->token) +
-                                            secret_bytes(request->code) + secret_bytes(request->verifier)));
+    qp_buf_reserve(body,
+                   FIXED_BYTES + encoded_bytes_max *
+                                     (text_bytes(account->client_id) + text_bytes(account->scope) +
+                                      text_bytes(request->redirect_uri) +
+                                      secret_bytes(account->client_secret) + secret_bytes(request->token) +
+                                      secret_bytes(request->code) + secret_bytes(request->verifier)));
     append_grant(request, body);
     if (sends_scope(account, request->kind))
         qp_form_append_pair(body, "scope", qp_slice_str(account->scope));

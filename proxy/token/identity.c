@@ -49,13 +49,20 @@ void qp_identity_ask(struct qp_account *account)
     struct qp_keeper *keeper = account->keeper;
     if (account->whoami || !account->opts->origin)
         return;
+    account->asks_with_token = qp_account_has_usable_token(account);
     if (!account->origin) {
         qp_buf_append_fmt(&account->whoami_url, "%s/API/v3/whoami", account->opts->origin);
         qp_buf_append_char(&account->whoami_url, '\0');
         account->origin = qp_shot_range_new(keeper->loop, account->opts,
                                             qp_buf_slice(&account->whoami_url).at, keeper->allow_plain);
     }
-    account->whoami = qp_shot_start(
-        account->origin,
-        &(struct qp_shot_opts){.write = write_request, .done = take_answer, .owner = account});
+    account->whoami =
+        qp_shot_start(account->origin,
+                      &(struct qp_shot_opts){.write = write_request, .done = take_answer, .owner = account});
+}
+
+void qp_identity_forget(struct qp_account *account)
+{
+    qp_shot_cancel(&account->whoami);
+    account->identity = (struct qp_identity){0};
 }

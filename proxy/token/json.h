@@ -1,4 +1,4 @@
-/* json.h - JSON from outside, whose memory is wiped when it is freed. Private to token/; control thread. */
+/* json.h - JSON from outside, whose memory is wiped when it is freed. For token/ and cli/; one thread of a process: cJSON's hooks are global. */
 #ifndef QP_TOKEN_JSON_H
 #define QP_TOKEN_JSON_H
 

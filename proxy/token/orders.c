@@ -154,7 +154,8 @@ void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_ord
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_SIGN_OUT, done, owner);
     if (account->opts->grant == QP_GRANT_CLIENT_CREDENTIALS)
         qp_order_end(order, false, "static",
-                     "client credentials are no sign-in: remove the account from the configuration, or the client at Qualtrics");
+                     "client credentials are no sign-in: remove the account from the configuration, or the "
+                     "client at Qualtrics");
     else if (!qp_account_redeems(account))
         refuse(order, "static");
     else if (!is_busy(account))

@@ -61,19 +61,20 @@ struct qp_shot_range *qp_shot_range_new(struct qp_loop *loop, const struct qp_ac
     range->account = account;
     range->authority = authority_of(text);
     range->path = path_of(&url);
-    range->pool = qp_pool_new(loop, &(struct qp_pool_opts){.dial = {.host = url.host,
-                                                                    .port = url.port,
-                                                                    .trust = url.https ? account->trust : NULL,
-                                                                    .timeout_ms = account->origin_connect_ms},
-                                                           .limits = {.head_bytes = 32 * 1024,
-                                                                      .target_bytes = 8 * 1024,
-                                                                      .fields = 128,
-                                                                      .chunk_extension_bytes = 1024},
-                                                           .idle_ms = RANGE_IDLE_MS,
-                                                           .idle_streams = 1,
-                                                           .streams = RANGE_STREAMS,
-                                                           .dials = RANGE_STREAMS,
-                                                           .waiting = RANGE_STREAMS});
+    range->pool =
+        qp_pool_new(loop, &(struct qp_pool_opts){.dial = {.host = url.host,
+                                                          .port = url.port,
+                                                          .trust = url.https ? account->trust : NULL,
+                                                          .timeout_ms = account->origin_connect_ms},
+                                                 .limits = {.head_bytes = 32 * 1024,
+                                                            .target_bytes = 8 * 1024,
+                                                            .fields = 128,
+                                                            .chunk_extension_bytes = 1024},
+                                                 .idle_ms = RANGE_IDLE_MS,
+                                                 .idle_streams = 1,
+                                                 .streams = RANGE_STREAMS,
+                                                 .dials = RANGE_STREAMS,
+                                                 .waiting = RANGE_STREAMS});
     return range;
 }
 
@@ -153,7 +154,8 @@ static void take_body(void *owner, struct qp_slice piece)
 static void take_end(void *owner)
 {
     struct qp_shot *shot = owner;
-    struct qp_shot_result result = {.why = QP_OK, .status = shot->status, .body = qp_buf_slice(&shot->answer)};
+    struct qp_shot_result result = {
+        .why = QP_OK, .status = shot->status, .body = qp_buf_slice(&shot->answer)};
     finish(shot, &result);
 }
 

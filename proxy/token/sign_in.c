@@ -40,7 +40,7 @@ static bool is_over(const struct qp_keeper *keeper, const struct qp_attempt *att
     return attempt->stage != WORKING && qp_loop_now_ms(keeper->loop) >= attempt->until_ms;
 }
 
-/* A free place, or that of the oldest that nobody is working on. */
+/* A free place, or that of the oldest that nobody is working on; NULL if all are worked on. */
 static struct qp_attempt *make_place(struct qp_keeper *keeper)
 {
     struct qp_attempt *place = NULL;
@@ -53,8 +53,8 @@ static struct qp_attempt *make_place(struct qp_keeper *keeper)
         if (!place || attempt->number < place->number)
             place = attempt;
     }
-    qp_require(place); /* one code is redeemed at a time and account, and there are fewer accounts than places */
-    clear(place);
+    if (place)
+        clear(place);
     return place;
 }
 
@@ -100,7 +100,8 @@ static const char *why_not(const struct qp_account *account, const char *redirec
     if (account->keeper->is_draining)
         return "qproxy is stopping";
     if (!redirect_uri || !*redirect_uri)
-        return "there is no address that a sign-in could come back to: set redirect_uri, or a TCP address in admin.listen";
+        return "there is no address that a sign-in could come back to: set redirect_uri, or a TCP address in "
+               "admin.listen";
     return NULL;
 }
 
@@ -116,9 +117,13 @@ bool qp_sign_in_begin(struct qp_keeper *keeper, unsigned account_index, const ch
         return false;
     if (!keeper->attempts)
         keeper->attempts = qp_alloc(QP_SIGN_IN_ATTEMPTS * sizeof(*keeper->attempts));
+    struct qp_attempt *attempt = make_place(keeper);
+    if (!attempt) {
+        *why = "too many sign-ins are being finished: try again in a moment";
+        return false;
+    }
     char verifier[QP_DIGEST_TEXT_BYTES];
     qp_random_text(verifier);
-    struct qp_attempt *attempt = make_place(keeper);
     attempt->stage = WAITING;
     attempt->account = account;
     attempt->number = ++keeper->attempt_count;
@@ -184,12 +189,14 @@ static const struct {
     const char *code;
     const char *text;
 } error_rows[] = {
-    {"access_denied", "the sign-in was refused by whoever signed in, or by the brand's rules: sign in again and choose to allow it"},
+    {"access_denied", "the sign-in was refused by whoever signed in, or by the brand's rules: sign in again "
+                      "and choose to allow it"},
     {"invalid_scope", "the authorization server does not grant these scopes: check scope and offline_scope"},
-    {"unauthorized_client",
-     "this client may not use the authorization code grant: check its grant type in the OAuth Client Manager"},
+    {"unauthorized_client", "this client may not use the authorization code grant: check its grant type in "
+                            "the OAuth Client Manager"},
     {"unsupported_response_type", "the authorization server does not offer the code flow: check auth_url"},
-    {"invalid_request", "the authorization server does not understand the request: check client_id, redirect_uri and auth_url"},
+    {"invalid_request",
+     "the authorization server does not understand the request: check client_id, redirect_uri and auth_url"},
     {"server_error", "the authorization server has failed: try again later"},
     {"temporarily_unavailable", "the authorization server is overloaded: try again later"},
     {"login_required", "nobody is signed in at Qualtrics in this browser: sign in there"},
@@ -223,7 +230,8 @@ static void end_by_error(struct qp_attempt *attempt, struct answer *answer)
 {
     char text[sizeof(attempt->end_text)];
     const char *code = "refused";
-    const char *words = "the authorization server refuses: see what it says, and check client_id, scope and redirect_uri";
+    const char *words =
+        "the authorization server refuses: see what it says, and check client_id, scope and redirect_uri";
     for (size_t i = 0; i < sizeof(error_rows) / sizeof(error_rows[0]); ++i) {
         if (strcmp(answer->error, error_rows[i].code) != 0)
             continue;
@@ -241,7 +249,8 @@ static void end_by_issuer(struct qp_attempt *attempt, struct answer *answer)
     char text[sizeof(attempt->end_text)];
     put_plain(answer->iss);
     snprintf(text, sizeof(text),
-             "the answer says that it comes from '%.160s' and not from '%.160s': somebody may have mixed up two servers; if it is right, "
+             "the answer says that it comes from '%.160s' and not from '%.160s': somebody may have mixed up "
+             "two servers; if it is right, "
              "set issuer",
              answer->iss, attempt->account->opts->issuer);
     end_attempt(attempt, false, "wrong_issuer", text);
@@ -261,7 +270,8 @@ void qp_sign_in_go_on(struct qp_account *account)
                                        .verifier = attempt->verifier,
                                        .redirect_uri = attempt->redirect_uri};
     ++account->token_calls;
-    account->exchange = qp_token_call_start(account->endpoint, account->opts, &request, take_exchange, account);
+    account->exchange =
+        qp_token_call_start(account->endpoint, account->opts, &request, take_exchange, account);
 }
 
 /* All at once, so that the first save has the whole of it: the sign-in before this one is history. */
@@ -276,7 +286,7 @@ static void take_sign_in(struct qp_account *account, struct qp_grant_answer *ans
     account->was_interrupted = false;
     account->damping = (struct qp_account_damping){0};
     qp_keeper_publish_damping(account);
-    account->identity = (struct qp_identity){0};
+    qp_identity_forget(account);
     qp_account_take_token(account, &answer->access_token, answer->expires_in_s);
 }
 
@@ -291,16 +301,16 @@ static void take_exchange(void *owner, struct qp_token_call_result *result)
     if (answer->outcome == QP_GRANT_GRANTED) {
         take_sign_in(account, answer);
         end_attempt(attempt, true, "signed_in",
-                    account->refresh_token
-                        ? "signed in"
-                        : "signed in, but the authorization server gave no refresh token, so this lasts only as long as the token: check "
-                          "offline_scope");
+                    account->refresh_token ? "signed in"
+                                           : "signed in, but the authorization server gave no refresh token, "
+                                             "so this lasts only as long as the token: check "
+                                             "offline_scope");
     } else {
         ++account->token_call_failures;
         snprintf(text, sizeof(text), "the code could not be exchanged: %s: %s", answer->error,
-                 answer->outcome == QP_GRANT_SIGN_IN
-                     ? "the code has expired or was used already, or redirect_uri is not the registered one: sign in again"
-                     : answer->text);
+                 answer->outcome == QP_GRANT_SIGN_IN ? "the code has expired or was used already, or "
+                                                       "redirect_uri is not the registered one: sign in again"
+                                                     : answer->text);
         end_attempt(attempt, false, "failed", text);
     }
     qp_grant_answer_deinit(answer);
@@ -317,7 +327,8 @@ static void redeem(struct qp_attempt *attempt, const char *code)
 {
     struct qp_account *account = attempt->account;
     if (account->exchanging) {
-        end_attempt(attempt, false, "failed", "another sign-in of this account is just being finished: look how that ended");
+        end_attempt(attempt, false, "failed",
+                    "another sign-in of this account is just being finished: look how that ended");
         return;
     }
     if (!qp_account_reserve(account)) {
@@ -339,8 +350,8 @@ static void judge(struct qp_attempt *attempt, const struct qp_sign_in_answer *ca
     char binding[QP_DIGEST_TEXT_BYTES] = "";
     if (came->binding.len)
         qp_sha256_text(came->binding, binding);
-    bool is_own_browser =
-        !*attempt->binding || qp_text_is_equal_secretly(qp_slice_str(attempt->binding), qp_slice_str(binding));
+    bool is_own_browser = !*attempt->binding ||
+                          qp_text_is_equal_secretly(qp_slice_str(attempt->binding), qp_slice_str(binding));
     if (!is_own_browser)
         end_attempt(attempt, false, "other_browser",
                     "this sign-in was begun in another browser: begin and end it in the same one");
@@ -365,10 +376,12 @@ void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer 
         qp_order_end(order, false, "stopping", "qproxy is stopping");
     } else if (!is_readable) {
         qp_order_end(order, false, "bad_answer",
-                     "this is not what an authorization server sends back: a query with state and code is expected, each once");
+                     "this is not what an authorization server sends back: a query with state and code is "
+                     "expected, each once");
     } else if (!attempt) {
-        qp_order_end(order, false, "state_unknown",
-                     "this sign-in was not begun here, is over 10 minutes old, or was ended already: begin again");
+        qp_order_end(
+            order, false, "state_unknown",
+            "this sign-in was not begun here, is over 10 minutes old, or was ended already: begin again");
     } else if (came->id && strcmp(came->id, attempt->id) != 0) {
         qp_order_end(order, false, "other_attempt",
                      "this is the answer to another sign-in than the one that is waited for here");
@@ -382,8 +395,11 @@ void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer 
 const char *qp_sign_in_progress(struct qp_keeper *keeper, const char *id, struct qp_order_end *end,
                                 unsigned *account_index)
 {
-    static const char *const words[] = {
-        [FREE] = "unknown", [WAITING] = "waiting", [WORKING] = "working", [DONE] = "done", [FAILED] = "failed"};
+    static const char *const words[] = {[FREE] = "unknown",
+                                        [WAITING] = "waiting",
+                                        [WORKING] = "working",
+                                        [DONE] = "done",
+                                        [FAILED] = "failed"};
     for (unsigned i = 0; keeper->attempts && i < QP_SIGN_IN_ATTEMPTS; ++i) {
         struct qp_attempt *attempt = &keeper->attempts[i];
         if (attempt->stage == FREE || is_over(keeper, attempt) || strcmp(attempt->id, id) != 0)

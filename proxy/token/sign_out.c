@@ -20,11 +20,13 @@ static void take_answer(void *owner, const struct qp_shot_result *shot)
     }
     if (shot->why == QP_OK)
         snprintf(text, sizeof(text),
-                 "signed out here; revoke_url answers with status %u, so the grant lives on at the origin: revoke it there",
+                 "signed out here; revoke_url answers with status %u, so the grant lives on at the origin: "
+                 "revoke it there",
                  shot->status);
     else
         snprintf(text, sizeof(text),
-                 "signed out here; revoke_url cannot be reached (%s%s%s), so the grant lives on at the origin: revoke it there",
+                 "signed out here; revoke_url cannot be reached (%s%s%s), so the grant lives on at the "
+                 "origin: revoke it there",
                  qp_result_text(shot->why), *shot->detail ? ": " : "", shot->detail);
     end(account, "not_revoked", text);
 }
@@ -44,9 +46,9 @@ static void revoke(struct qp_account *account)
     if (!account->revocation)
         account->revocation =
             qp_shot_range_new(keeper->loop, account->opts, account->opts->revoke_url, keeper->allow_plain);
-    account->revoking = qp_shot_start(
-        account->revocation,
-        &(struct qp_shot_opts){.write = write_request, .done = take_answer, .owner = account});
+    account->revoking =
+        qp_shot_start(account->revocation,
+                      &(struct qp_shot_opts){.write = write_request, .done = take_answer, .owner = account});
 }
 
 /* The refresh token stands for the whole grant (RFC 7009 section 2.1); the access token alone where there is none. */
@@ -63,22 +65,28 @@ static void take_back(struct qp_account *account)
     account->signed_in_unix_s = 0;
     account->open_redemptions = 0;
     account->was_interrupted = false;
-    account->identity = (struct qp_identity){0};
+    qp_identity_forget(account);
 }
 
 void qp_sign_out_now(struct qp_account *account)
 {
+    bool is_joined = account->revoking && !account->token && !account->refresh_token;
+    if (is_joined)
+        return;
+    qp_shot_cancel(&account->revoking);
     take_back(account);
     qp_account_save(account);
     if (account->generation)
         qp_keeper_publish_token(account);
-    qp_account_need_sign_in(account, "signed out: sign in again");
+    qp_orders_hear_of_whoami(account, "sign_in_needed", "the account was signed out meanwhile");
+    qp_account_need_sign_in(account, QP_LOG_INFO, "signed out: sign in again");
     qp_keeper_settle(account);
     if (account->revoked && account->opts->revoke_url)
         revoke(account);
     else if (account->revoked)
         end(account, "not_revoked",
-            "signed out here; no revoke_url is configured, so the grant lives on at the origin until it expires or is revoked there");
+            "signed out here; no revoke_url is configured, so the grant lives on at the origin until it "
+            "expires or is revoked there");
     else
         end(account, "signed_out", "signed out; there was nothing to revoke");
 }
