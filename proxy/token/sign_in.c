@@ -283,6 +283,11 @@ void qp_sign_in_go_on(struct qp_account *account)
     struct qp_attempt *attempt = account->exchanging;
     if (!attempt || account->call || account->exchange)
         return;
+    if (account->keeper->is_draining) {
+        account->exchanging = NULL;
+        end_attempt(attempt, false, "stopping", "qproxy is stopping, and nothing was redeemed: sign in again later");
+        return;
+    }
     struct qp_grant_request request = {.kind = QP_GRANT_BY_CODE,
                                        .code = attempt->code,
                                        .verifier = attempt->verifier,
