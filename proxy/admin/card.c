@@ -67,14 +67,16 @@ static void put_head(struct qp_buf *out, const struct qp_admin_account *account)
     qp_put_html(out, account->name);
     qp_buf_append_str(out, "\">\n<header><h3>");
     qp_put_html(out, account->name);
-    qp_buf_append_fmt(out, "</h3><span class=\"pill\">%s</span></header>\n<p class=\"grant\">%s</p>\n<p class=\"state\">",
-                      PILLS[account->token.state], qp_admin_grant_text(account->token.grant));
+    qp_buf_append_fmt(
+        out, "</h3><span class=\"pill\">%s</span></header>\n<p class=\"grant\">%s</p>\n<p class=\"state\">",
+        PILLS[account->token.state], qp_admin_grant_text(account->token.grant));
     qp_html_sentence(out, qp_buf_slice(&state).at);
     qp_buf_append_str(out, "</p>\n");
     qp_buf_deinit(&state);
 }
 
-static void put_notes(struct qp_buf *out, const struct qp_admin_account *account, const struct qp_flash *flash)
+static void put_notes(struct qp_buf *out, const struct qp_admin_account *account,
+                      const struct qp_flash *flash)
 {
     const struct qp_token_status *token = &account->token;
     const char *advice = advice_for(token);
@@ -203,11 +205,11 @@ static void put_sign_out(struct qp_buf *out, const struct qp_admin_account *acco
     qp_buf_append_str(out, "<details class=\"ask\" id=\"");
     qp_put_html(out, account->name);
     qp_buf_append_str(out, ".ask\"><summary class=\"button quiet\">Sign out</summary><div><p>");
-    qp_buf_append_str(out, has_sign_in
-                               ? "Forgets this account's tokens, and revokes them where the authorization server "
-                                 "can. Services that use it get errors until somebody signs in again."
-                               : "Forgets this account's tokens, and revokes them where the authorization server "
-                                 "can.");
+    qp_buf_append_str(
+        out, has_sign_in ? "Forgets this account's tokens, and revokes them where the authorization server "
+                           "can. Services that use it get errors until somebody signs in again."
+                         : "Forgets this account's tokens, and revokes them where the authorization server "
+                           "can.");
     qp_buf_append_str(out, "</p>");
     put_form(out, "logout", account->name, csrf, "danger", "Yes, sign out", "Signing out…");
     qp_buf_append_str(out, "</div></details>\n");

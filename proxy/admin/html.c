@@ -8,9 +8,10 @@ void qp_html_open(struct qp_buf *out, const char *title)
     qp_buf_append_str(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                            "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>");
     qp_put_html(out, title);
-    qp_buf_append_str(out, "</title><meta name=\"color-scheme\" content=\"light dark\">"
-                           "<link rel=\"icon\" href=\"/icon.svg\"><link rel=\"stylesheet\" href=\"/page.css\">"
-                           "<script src=\"/page.js\" defer></script></head>\n<body>\n");
+    qp_buf_append_str(out,
+                      "</title><meta name=\"color-scheme\" content=\"light dark\">"
+                      "<link rel=\"icon\" href=\"/icon.svg\"><link rel=\"stylesheet\" href=\"/page.css\">"
+                      "<script src=\"/page.js\" defer></script></head>\n<body>\n");
 }
 
 void qp_html_close(struct qp_buf *out)

@@ -79,8 +79,7 @@ void qp_give_logout(struct qp_visit *visit)
 static void on_checked(void *owner, const struct qp_order_end *end)
 {
     struct qp_visit *visit = owner;
-    const struct qp_identity *identity =
-        qp_keeper_status(visit->admin->opts.keeper, visit->account).identity;
+    const struct qp_identity *identity = qp_keeper_status(visit->admin->opts.keeper, visit->account).identity;
     struct qp_buf body = {0};
     put_end(&body, end);
     qp_put_identity_json(&body, identity);

@@ -34,8 +34,8 @@ static int speak_logout(struct qp_talk *talk, const struct qp_cli_options *optio
 static int speak_refresh(struct qp_talk *talk, const struct qp_cli_options *options, int account)
 {
     (void)options;
-    return carry_out(talk,
-                     &(struct qp_order){.path = "/refresh/", .account = talk->config->accounts[account].name});
+    return carry_out(
+        talk, &(struct qp_order){.path = "/refresh/", .account = talk->config->accounts[account].name});
 }
 
 static int speak_key_rotate(struct qp_talk *talk, const struct qp_cli_options *options, int account)
@@ -55,10 +55,8 @@ int qp_cli_logout(const struct qp_cli_options *options)
 
 int qp_cli_refresh(const struct qp_cli_options *options)
 {
-    static const struct qp_talk_verb verb = {.fits = has_grant,
-                                             .what = "can be refreshed",
-                                             .without_vault = "refresh",
-                                             .speak = speak_refresh};
+    static const struct qp_talk_verb verb = {
+        .fits = has_grant, .what = "can be refreshed", .without_vault = "refresh", .speak = speak_refresh};
     return qp_talk_carry_out(options, &verb);
 }
 

@@ -4,6 +4,7 @@
 #include "cli/control.h"
 #include "net/loop.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -62,9 +63,10 @@ static void remove_folder(const struct qp_own *own)
 
 static void say_missed_address(const char *line)
 {
-    fprintf(stderr,
-            "qproxy: the sign-in cannot come back by itself: %s; paste the address that the browser ends at\n",
-            line);
+    fprintf(
+        stderr,
+        "qproxy: the sign-in cannot come back by itself: %s; paste the address that the browser ends at\n",
+        line);
 }
 
 static int claim(struct seat *seat)
@@ -76,10 +78,9 @@ static int claim(struct seat *seat)
     for (size_t i = 0; seat->opts->for_sign_in && i < list->count; i++)
         if (strncmp(list->at[i], "unix:", strlen("unix:")) != 0)
             addresses[count++] = (struct qp_cli_admin_address){list->at[i], true};
-    int code =
-        qp_control_claim(&seat->control, &(struct qp_cli_admin_opts){.addresses = addresses,
-                                                                     .address_count = count,
-                                                                     .missed = say_missed_address});
+    int code = qp_control_claim(&seat->control, &(struct qp_cli_admin_opts){.addresses = addresses,
+                                                                            .address_count = count,
+                                                                            .missed = say_missed_address});
     qp_free(addresses);
     return code;
 }
@@ -92,20 +93,19 @@ static int build(struct seat *seat)
         code = claim(seat);
     if (code == EX_OK)
         code = qp_control_load(control, true);
-    if (code != EX_OK)
-        return code;
-    qp_keeper_start(control->keeper);
-    return qp_control_answer(control, NULL);
+    return code == EX_OK ? qp_control_answer(control, NULL)
+                         : code; /* the keeper is not started: nobody asked for a token */
 }
 
 static void explain(const struct seat *seat, int code)
 {
     fprintf(stderr, "qproxy: %s\n", seat->control.error);
     if (code == EX_TEMPFAIL)
-        fprintf(stderr,
-                "qproxy: no daemon answers here (%s): the one that has the vault runs with admin.listen off, or "
-                "with another configuration\n",
-                seat->opts->no_daemon);
+        fprintf(
+            stderr,
+            "qproxy: no daemon answers here (%s): the one that has the vault runs with admin.listen off, or "
+            "with another configuration\n",
+            seat->opts->no_daemon);
 }
 
 static void reap(struct seat *seat)

@@ -3,6 +3,7 @@
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
+#include "http/fields.h"
 #include "token/json.h"
 #include <signal.h>
 #include <sysexits.h>
@@ -74,8 +75,9 @@ void qp_reply_deinit(struct qp_reply *reply)
 
 static uint32_t order_limit_ms(const struct qp_config *config)
 {
-    uint64_t limit_ms = CALLS_AN_ORDER_MAY_MAKE * (config->timeouts.origin_connect_ms + config->timeouts.token_call_ms) +
-                        ORDER_SLACK_MS;
+    uint64_t limit_ms =
+        CALLS_AN_ORDER_MAY_MAKE * (config->timeouts.origin_connect_ms + config->timeouts.token_call_ms) +
+        ORDER_SLACK_MS;
     return limit_ms > INT32_MAX ? INT32_MAX : (uint32_t)limit_ms;
 }
 
@@ -160,7 +162,8 @@ static void note(struct qp_talk *talk, const char *address, const char *why)
 static bool take_session(struct qp_talk *talk, const struct qp_client_answer *answer, const cJSON *json)
 {
     const char *csrf = qp_member_text(json, "csrf");
-    if (!*csrf || strlen(csrf) >= sizeof talk->csrf || !*answer->cookie || !qp_is_field_value(qp_slice_str(csrf)))
+    if (!*csrf || strlen(csrf) >= sizeof talk->csrf || !*answer->cookie ||
+        !qp_is_field_value(qp_slice_str(csrf)))
         return false;
     snprintf(talk->csrf, sizeof talk->csrf, "%s", csrf);
     snprintf(talk->cookie, sizeof talk->cookie, "%s", answer->cookie);
@@ -175,7 +178,8 @@ static enum found judge_answer(struct qp_talk *talk, const struct qp_client_answ
     enum found found = FOUND;
     if (answer->status == 401) {
         fprintf(stderr, "qproxy: %s does not accept %s; is this its configuration?\n", talk->where,
-                talk->client.token ? "the admin.token of this configuration" : "a visitor without admin.token");
+                talk->client.token ? "the admin.token of this configuration"
+                                   : "a visitor without admin.token");
         *code = EX_NOPERM;
         return FOUND_AND_REFUSED;
     }

@@ -26,8 +26,9 @@ struct qp_talk {
 
 /* What a subcommand is, for qp_talk_carry_out(). */
 struct qp_talk_verb {
-    bool (*fits)(const struct qp_config_account *account); /* which accounts it is about; NULL: no single one */
-    const char *what;          /* of those accounts: "can be signed in" */
+    bool (*fits)(
+        const struct qp_config_account *account); /* which accounts it is about; NULL: no single one */
+    const char *what;                             /* of those accounts: "can be signed in" */
     bool may_be_all;           /* no ACCOUNT given: QP_TALK_ANY rather than the only one that fits */
     bool for_sign_in;          /* our own control half listens for the browser too */
     const char *without_vault; /* what there is not to be done without daemon and vault; NULL: something is */

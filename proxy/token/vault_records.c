@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "token/json.h"
 #include "token/vault_impl.h"
-#include <cJSON.h>
 #include <inttypes.h>
 #include <mbedtls/base64.h>
 
@@ -32,8 +31,10 @@ static const struct field {
     size_t offset;
     size_t size; /* FIELD_TEXT: with its NUL */
 } fields[] = {
-#define FIELD(kind, member, name) \
-    {name, kind, offsetof(struct qp_vault_record, member), sizeof(((struct qp_vault_record *)0)->member)}
+#define FIELD(kind, member, name)                                                                           \
+    {                                                                                                       \
+        name, kind, offsetof(struct qp_vault_record, member), sizeof(((struct qp_vault_record *)0)->member) \
+    }
     FIELD(FIELD_TEXT, binding, "binding"),
     FIELD(FIELD_TEXT, seed, "seed"),
     FIELD(FIELD_SECRET, refresh_token, "refresh_token"),
