@@ -53,31 +53,31 @@ static void check_list(struct seen *seen, const char *place, const struct qp_con
     }
 }
 
-/* The admin pages have no login, so the machine itself must be the fence. */
-static void check_admin_is_local(const char *text, struct qp_problems *problems)
+/* Without a token the admin pages have no login, so the machine itself must be the fence. */
+static void check_admin_is_guarded(const struct qp_config *config, struct qp_problems *problems)
 {
     struct qp_address address;
     const char *why = NULL;
-    if (qp_address_parse(qp_slice_str(text), &address, &why) == QP_OK && !qp_address_is_loopback(&address))
-        qp_problems_add(
-            problems, "admin.listen",
-            "found \"%.60s\", which others than this machine can reach, and the admin pages have no login in "
-            "this "
-            "version; allowed: a loopback address such as 127.0.0.1:8081 or [::1]:8081, unix:/path, or off",
-            text);
+    for (size_t i = 0; i < config->admin.listen.count && !config->admin.token.value; i++) {
+        const char *text = config->admin.listen.at[i];
+        if (qp_address_parse(qp_slice_str(text), &address, &why) != QP_OK || qp_address_is_loopback(&address))
+            continue;
+        qp_problems_add(problems, "admin.listen",
+                        "found \"%.60s\", which others than this machine can reach: set admin.token, or use "
+                        "a loopback address such as 127.0.0.1:8081 or [::1]:8081, unix:/path, or off",
+                        text);
+    }
 }
 
 void qp_cli_check_addresses(const struct qp_config *config, struct qp_problems *problems)
 {
-    size_t count = config->listen.count + 1;
+    size_t count = config->listen.count + config->admin.listen.count;
     for (size_t i = 0; i < config->account_count; i++)
         count += config->accounts[i].listen.count;
-    struct seen seen = {.at = qp_alloc(count * sizeof(*seen.at))};
+    struct seen seen = {.at = qp_alloc((count + 1) * sizeof(*seen.at))};
     check_list(&seen, "listen", &config->listen, problems);
-    if (config->admin_listen) {
-        check_address(&seen, "admin.listen", config->admin_listen, problems);
-        check_admin_is_local(config->admin_listen, problems);
-    }
+    check_list(&seen, "admin.listen", &config->admin.listen, problems);
+    check_admin_is_guarded(config, problems);
     for (size_t i = 0; i < config->account_count; i++) {
         char place[64];
         snprintf(place, sizeof(place), "accounts[%zu].listen", i);

@@ -18,12 +18,19 @@ static int judge_ca_files(const struct qp_config *config)
 
 int qp_cli_check(const struct qp_cli_options *options)
 {
+    if (!options->online && (options->spend || options->word)) {
+        fprintf(stderr, "qproxy: %s only goes with --online; see `qproxy check --help`\n",
+                options->spend ? "--spend" : "an ACCOUNT");
+        return EX_USAGE;
+    }
     if (options->sample)
         qp_config_sample(stdout);
     if (options->table)
         qp_config_table(stdout);
     if (options->sample || options->table)
         return qp_cli_finish_output();
+    if (options->online)
+        return qp_cli_check_online(options);
 
     struct qp_config *config = NULL;
     int code = qp_cli_load(options, &config);

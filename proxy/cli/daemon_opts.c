@@ -13,6 +13,7 @@ static const struct {
     {QP_CONFIG_GRANT_CLIENT_CREDENTIALS, QP_GRANT_CLIENT_CREDENTIALS},
     {QP_CONFIG_GRANT_REFRESH_TOKEN, QP_GRANT_REFRESH_TOKEN},
     {QP_CONFIG_GRANT_API_TOKEN, QP_GRANT_API_TOKEN},
+    {QP_CONFIG_GRANT_AUTHORIZATION_CODE, QP_GRANT_AUTHORIZATION_CODE},
 };
 
 static enum qp_grant grant_of(enum qp_config_grant from)
@@ -56,25 +57,38 @@ static enum qp_result load_trusts(struct qp_daemon_opts *opts, const struct qp_c
     return QP_OK;
 }
 
+static struct qp_account_opts account_of(const struct qp_config *config, unsigned index)
+{
+    const struct qp_config_account *from = &config->accounts[index];
+    return (struct qp_account_opts){
+        .name = from->name,
+        .grant = grant_of(from->grant),
+        .client_auth =
+            from->client_auth == QP_CONFIG_CLIENT_AUTH_BODY ? QP_CLIENT_AUTH_BODY : QP_CLIENT_AUTH_BASIC,
+        .client_id = from->client_id,
+        .client_secret = from->client_secret.value,
+        .refresh_token = from->refresh_token.value,
+        .api_token = from->api_token.value,
+        .scope = from->scope,
+        .token_url = from->token_url.text,
+        .auth_url = from->auth_url.text,
+        .issuer = from->issuer,
+        .offline_scope = from->offline_scope,
+        .redirect_uri = from->redirect_uri,
+        .revoke_url = from->revoke_url.text,
+        .origin = from->origin.text,
+        .sign_in_warn_ms = from->sign_in_warn_ms,
+        .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .token_call_ms = to_u32(config->timeouts.token_call_ms),
+    };
+}
+
 static void set_accounts(struct qp_daemon_opts *opts, const struct qp_config *config)
 {
     for (unsigned i = 0; i < opts->account_count; i++) {
         const struct qp_config_account *from = &config->accounts[i];
-        opts->accounts[i] = (struct qp_account_opts){
-            .name = from->name,
-            .grant = grant_of(from->grant),
-            .client_auth =
-                from->client_auth == QP_CONFIG_CLIENT_AUTH_BODY ? QP_CLIENT_AUTH_BODY : QP_CLIENT_AUTH_BASIC,
-            .client_id = from->client_id,
-            .client_secret = from->client_secret.value,
-            .refresh_token = from->refresh_token.value,
-            .api_token = from->api_token.value,
-            .scope = from->scope,
-            .token_url = from->token_url.text,
-            .trust = opts->trusts[i],
-            .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
-            .token_call_ms = to_u32(config->timeouts.token_call_ms),
-        };
+        opts->accounts[i] = account_of(config, i);
+        opts->accounts[i].trust = opts->trusts[i];
         opts->relay_accounts[i] = (struct qp_relay_account){
             .name = from->name,
             .origin_host = from->origin.host,
@@ -160,6 +174,30 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
     };
 }
 
+static struct qp_vault_key_opts key_of(const struct qp_config_secret *secret)
+{
+    return (struct qp_vault_key_opts){.text = secret->value, .is_passphrase = secret->is_passphrase};
+}
+
+/* The file that a key was read from; NULL: not from a file, or not as a key. */
+static const char *key_file_of(const struct qp_config_secret *secret)
+{
+    static const char kind[] = "file:";
+    bool is_file = secret->from && strncmp(secret->from, kind, strlen(kind)) == 0;
+    return is_file && !secret->is_passphrase ? secret->from + strlen(kind) : NULL;
+}
+
+static void set_vault(struct qp_daemon_opts *opts, const struct qp_config *config)
+{
+    opts->vault = (struct qp_vault_opts){
+        .path = config->vault.path,
+        .key = key_of(&config->vault.key),
+        .old_key = key_of(&config->vault.old_key),
+        .key_file = key_file_of(&config->vault.key),
+        .create = true,
+    };
+}
+
 static unsigned worker_count(const struct qp_config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -183,6 +221,7 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
     set_accounts(opts, config);
     set_server(opts, config);
     set_relay(opts, config);
+    set_vault(opts, config);
     return QP_OK;
 }
 

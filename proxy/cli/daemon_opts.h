@@ -6,6 +6,7 @@
 #include "net/tls.h"
 #include "relay/relay.h"
 #include "token/account.h"
+#include "token/vault.h"
 
 /* All that the rooms borrow, for the life of the daemon. */
 struct qp_daemon_opts {
@@ -20,6 +21,7 @@ struct qp_daemon_opts {
     struct qp_server_opts server;
     struct qp_relay_opts relay;
     struct qp_view_opts view;
+    struct qp_vault_opts vault; /* path NULL: there is none */
 };
 
 /* Loads the CA bundles. On failure `error` holds one line. Borrows the configuration. */

@@ -1,14 +1,15 @@
 /* run.c - `qproxy run`: builds the parts, runs the control loop, stops in order.
  *
- * Start: configuration, addresses claimed, keeper, workers (each with its listeners), then the first token calls. The daemon listens before
+ * Start: configuration, addresses claimed, vault, keeper, workers (each with its listeners), then the first token calls. The daemon listens before
  * it has a token: requests wait for it or are told why there is none.
- * Stop (SIGTERM, SIGINT): each worker drains and stops, then the admin listener, the keeper, the claims. A second signal ends at once.
+ * Stop (SIGTERM, SIGINT): each worker drains and stops, then the keeper ends what it must not drop midway, then the admin listeners, vault and claims.
+ * A second signal ends at once.
  */
 #include "base/alloc.h"
 #include "base/log.h"
-#include "cli/admin.h"
 #include "cli/cli.h"
-#include "cli/daemon_opts.h"
+#include "cli/control.h"
+#include "cli/exit_codes.h"
 #include "cli/worker.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -25,15 +26,12 @@ enum { ERROR_BYTES = 512, ADDRESS_BYTES = 160, SOCKET_MODE = 0660 };
 
 struct daemon {
     struct qp_config *config;
-    struct qp_daemon_opts opts;
-    struct qp_loop *loop;
+    struct qp_control control;
     struct qp_mailbox *mailbox;
-    struct qp_keeper *keeper;
     struct qp_listen_claim **claims; /* by listener id */
     struct qp_address *addresses;    /* by listener id */
     struct qp_worker_opts worker_opts;
     struct qp_worker **workers;
-    struct qp_cli_admin *admin; /* NULL: off */
     unsigned running;
     bool stopping;
 };
@@ -78,60 +76,82 @@ static int set_up_log(const struct qp_config *config)
     return code;
 }
 
-static int claim_addresses(struct daemon *daemon)
+static int claim_listener(struct daemon *daemon, unsigned i)
 {
     char error[ERROR_BYTES];
-    daemon->claims = qp_alloc((daemon->opts.listener_count + 1) * sizeof(struct qp_listen_claim *));
-    daemon->addresses = qp_alloc((daemon->opts.listener_count + 1) * sizeof *daemon->addresses);
-    for (unsigned i = 0; i < daemon->opts.listener_count; i++) {
-        const char *why = NULL;
-        enum qp_result result =
-            qp_address_parse(qp_slice_str(daemon->opts.listen[i]), &daemon->addresses[i], &why);
-        if (result == QP_OK)
-            result =
-                qp_listen_claim(&daemon->addresses[i], SOCKET_MODE, &daemon->claims[i], error, sizeof error);
-        if (result == QP_OK)
-            continue;
-        qp_log_error("run", "%s", why ? why : error);
-        return result == QP_NET_IN_USE ? EX_UNAVAILABLE : EX_OSERR;
-    }
-    return qp_cli_admin_new(daemon->config, &daemon->admin);
+    const char *why = NULL;
+    enum qp_result result =
+        qp_address_parse(qp_slice_str(daemon->control.opts.listen[i]), &daemon->addresses[i], &why);
+    if (result == QP_OK)
+        result = qp_listen_claim(&daemon->addresses[i], SOCKET_MODE, &daemon->claims[i], error, sizeof error);
+    if (result == QP_OK)
+        return EX_OK;
+    qp_log_error("run", "%s", why ? why : error);
+    return qp_exit_of_claim(result);
 }
 
-static void end_loop(void *context)
+/* Nobody asked for the default address, so that it is taken is no reason not to serve. */
+static void warn_of_missed_address(const char *line)
 {
-    qp_loop_stop(((struct daemon *)context)->loop);
+    qp_log_warn("run", "no admin pages: %s; name another address in admin.listen, or \"off\"", line);
+}
+
+static int claim_admin(struct daemon *daemon)
+{
+    const struct qp_config_list *list = &daemon->config->admin.listen;
+    struct qp_cli_admin_address *addresses = qp_alloc((list->count + 1) * sizeof *addresses);
+    for (size_t i = 0; i < list->count; i++)
+        addresses[i] = (struct qp_cli_admin_address){list->at[i], daemon->config->admin.is_by_default};
+    int code =
+        qp_control_claim(&daemon->control, &(struct qp_cli_admin_opts){.addresses = addresses,
+                                                                       .address_count = (unsigned)list->count,
+                                                                       .missed = warn_of_missed_address});
+    qp_free(addresses);
+    return code;
+}
+
+static int claim_addresses(struct daemon *daemon)
+{
+    unsigned count = daemon->control.opts.listener_count;
+    daemon->claims = qp_alloc((count + 1) * sizeof(struct qp_listen_claim *));
+    daemon->addresses = qp_alloc((count + 1) * sizeof *daemon->addresses);
+    for (unsigned i = 0; i < count; i++) {
+        int code = claim_listener(daemon, i);
+        if (code != EX_OK)
+            return code;
+    }
+    return claim_admin(daemon);
 }
 
 static void on_worker_stopped(void *receiver, struct qp_worker *worker)
 {
     struct daemon *daemon = receiver;
-    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+    for (unsigned i = 0; i < daemon->control.opts.workers; i++) {
         if (daemon->workers[i] != worker)
             continue;
-        qp_cli_admin_keep(daemon->admin, i);
+        qp_cli_admin_keep(daemon->control.admin, i);
         qp_worker_free(&daemon->workers[i]);
     }
     if (--daemon->running == 0)
-        qp_cli_admin_drain(daemon->admin, end_loop, daemon);
+        qp_control_drain(&daemon->control);
 }
 
 static int make_workers(struct daemon *daemon)
 {
     char error[ERROR_BYTES];
     daemon->worker_opts = (struct qp_worker_opts){
-        .relay = &daemon->opts.relay,
-        .server = &daemon->opts.server,
-        .view = &daemon->opts.view,
+        .relay = &daemon->control.opts.relay,
+        .server = &daemon->control.opts.server,
+        .view = &daemon->control.opts.view,
         .claims = daemon->claims,
-        .claim_count = daemon->opts.listener_count,
-        .worker_count = daemon->opts.workers,
-        .keeper = daemon->keeper,
+        .claim_count = daemon->control.opts.listener_count,
+        .worker_count = daemon->control.opts.workers,
+        .keeper = daemon->control.keeper,
         .control = daemon->mailbox,
         .stopped = on_worker_stopped,
     };
-    daemon->workers = qp_alloc(daemon->opts.workers * sizeof(struct qp_worker *));
-    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+    daemon->workers = qp_alloc(daemon->control.opts.workers * sizeof(struct qp_worker *));
+    for (unsigned i = 0; i < daemon->control.opts.workers; i++) {
         if (qp_worker_new(&daemon->worker_opts, i + 1, &daemon->workers[i], error, sizeof error) != QP_OK) {
             qp_log_error("run", "%s", error);
             return EX_OSERR;
@@ -142,7 +162,7 @@ static int make_workers(struct daemon *daemon)
 
 static int start_workers(struct daemon *daemon)
 {
-    for (unsigned i = 0; i < daemon->opts.workers; i++) {
+    for (unsigned i = 0; i < daemon->control.opts.workers; i++) {
         if (qp_worker_start(daemon->workers[i]) != QP_OK) {
             qp_log_error("run", "worker %u cannot be started: no thread could be made", i);
             return EX_OSERR;
@@ -155,7 +175,7 @@ static int start_workers(struct daemon *daemon)
 static void begin_stop(struct daemon *daemon)
 {
     daemon->stopping = true;
-    qp_cli_admin_set_stopping(daemon->admin);
+    qp_cli_admin_set_stopping(daemon->control.admin);
     for (unsigned i = 0; i < daemon->running; i++)
         qp_worker_drain(daemon->workers[i], daemon->config->timeouts.drain_ms);
 }
@@ -180,75 +200,63 @@ static void on_signal(void *context, int signum)
 static void announce(const struct daemon *daemon)
 {
     char address[ADDRESS_BYTES];
-    for (unsigned i = 0; i < daemon->opts.listener_count; i++)
+    for (unsigned i = 0; i < daemon->control.opts.listener_count; i++)
         printf("listening on %s\n", qp_address_format(&daemon->addresses[i], address, sizeof address));
-    qp_cli_admin_announce(daemon->admin);
+    qp_cli_admin_announce(daemon->control.admin);
     fflush(stdout);
-    qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION, daemon->opts.account_count,
-                daemon->opts.account_count == 1 ? "" : "s", daemon->opts.workers,
-                daemon->opts.workers == 1 ? "" : "s");
+    qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION,
+                daemon->control.opts.account_count, daemon->control.opts.account_count == 1 ? "" : "s",
+                daemon->control.opts.workers, daemon->control.opts.workers == 1 ? "" : "s");
 }
 
+/* The control half has said why in `error`, unless the step was our own. */
 static int build(struct daemon *daemon)
 {
-    char error[ERROR_BYTES];
+    struct qp_control *control = &daemon->control;
     int code = set_up_log(daemon->config);
+    if (code == EX_OK)
+        code = qp_control_init(control, daemon->config);
     if (code != EX_OK)
         return code;
-    if (qp_tls_init() != QP_OK) {
-        qp_log_error("run", "the TLS library could not be started: no randomness from the kernel");
-        return EX_OSERR;
-    }
-    if (qp_daemon_opts_init(&daemon->opts, daemon->config, error, sizeof error) != QP_OK) {
-        qp_log_error("run", "%s", error);
-        return EX_CONFIG;
-    }
-    daemon->loop = qp_loop_new();
-    daemon->mailbox = qp_mailbox_new(daemon->loop, daemon);
+    daemon->mailbox = qp_mailbox_new(control->loop, daemon);
     code = claim_addresses(daemon);
-    if (code != EX_OK)
-        return code;
-    struct qp_keeper_opts keeper = {.accounts = daemon->opts.accounts,
-                                    .account_count = daemon->opts.account_count};
-    daemon->keeper = qp_keeper_new(daemon->loop, &keeper);
-    return make_workers(daemon);
+    if (code == EX_OK)
+        code = qp_control_load(control, false);
+    return code == EX_OK ? make_workers(daemon) : code;
 }
 
 static int serve(struct daemon *daemon)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    struct qp_control *control = &daemon->control;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        qp_loop_on_signal(daemon->loop, signals[i], on_signal, daemon);
-    qp_keeper_start(daemon->keeper);
+        qp_loop_on_signal(control->loop, signals[i], on_signal, daemon);
+    qp_keeper_start(control->keeper);
     int code = start_workers(daemon);
     if (code == EX_OK)
-        code = qp_cli_admin_open(daemon->admin, daemon->loop, &daemon->opts, daemon->keeper, daemon->workers);
+        code = qp_control_answer(control, daemon->workers);
     if (code == EX_OK)
         announce(daemon);
     else
         begin_stop(daemon);
     if (daemon->running > 0)
-        qp_loop_run(daemon->loop);
+        qp_loop_run(control->loop);
     return code;
 }
 
 static void tear_down(struct daemon *daemon)
 {
-    for (unsigned i = 0; daemon->workers && i < daemon->opts.workers; i++)
+    unsigned listener_count = daemon->control.opts.listener_count;
+    for (unsigned i = 0; daemon->workers && i < daemon->control.opts.workers; i++)
         qp_worker_free(&daemon->workers[i]);
-    qp_cli_admin_free(&daemon->admin);
-    if (daemon->keeper)
-        qp_keeper_close(&daemon->keeper);
-    for (unsigned i = 0; daemon->claims && i < daemon->opts.listener_count; i++)
-        qp_listen_release(&daemon->claims[i]);
     if (daemon->mailbox)
         qp_mailbox_close(&daemon->mailbox);
-    qp_loop_free(&daemon->loop);
+    qp_control_deinit(&daemon->control);
+    for (unsigned i = 0; daemon->claims && i < listener_count; i++)
+        qp_listen_release(&daemon->claims[i]);
     qp_free(daemon->workers);
     qp_free(daemon->claims);
     qp_free(daemon->addresses);
-    if (daemon->opts.trusts)
-        qp_daemon_opts_deinit(&daemon->opts);
     qp_config_free(&daemon->config);
 }
 
@@ -259,6 +267,7 @@ int qp_cli_run(const struct qp_cli_options *options)
     if (code != EX_OK)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
     raise_descriptor_limit();
     qp_config_forget_environment();
     code = build(&daemon);
@@ -266,6 +275,8 @@ int qp_cli_run(const struct qp_cli_options *options)
         code = serve(&daemon);
     if (code == EX_OK)
         qp_log_info("run", "stopped");
+    else if (*daemon.control.error)
+        qp_log_error("run", "%s", daemon.control.error);
     tear_down(&daemon);
     return code;
 }

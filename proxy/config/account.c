@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "config/load.h"
 #include "config/url.h"
+#include "config/values.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 
 struct account_view {
     struct qp_config_account *account;
+    const struct qp_config *config;
+    const struct qp_seen *top;
     const struct qp_seen *seen;
     struct qp_problems *problems;
     size_t index;
@@ -17,7 +20,7 @@ struct account_view {
 
 static bool is_given(const struct account_view *view, const char *path)
 {
-    return view->seen->settings[qp_setting_find(path) - qp_settings];
+    return qp_seen_has(view->seen, path);
 }
 
 __attribute__((format(printf, 3, 4))) static void refuse(const struct account_view *view, const char *key,
@@ -80,31 +83,62 @@ static void finish_urls(const struct account_view *view)
         account->issuer = under(account->auth_url.authority, "");
 }
 
-enum need { UNUSED, OPTIONAL, REQUIRED };
-
-struct grant_needs {
-    const char *grant;
-    enum need client_id, client_secret, refresh_token, api_token, token_calls;
-};
-
-static const struct grant_needs needs[] = {
-    [QP_CONFIG_GRANT_CLIENT_CREDENTIALS] = {"client_credentials", REQUIRED, REQUIRED, UNUSED, UNUSED,
-                                            OPTIONAL},
-    [QP_CONFIG_GRANT_REFRESH_TOKEN] = {"refresh_token", REQUIRED, OPTIONAL, REQUIRED, UNUSED, OPTIONAL},
-    [QP_CONFIG_GRANT_API_TOKEN] = {"api_token", UNUSED, UNUSED, UNUSED, REQUIRED, UNUSED},
-    [QP_CONFIG_GRANT_AUTHORIZATION_CODE] = {"authorization_code", REQUIRED, OPTIONAL, UNUSED, UNUSED,
-                                            OPTIONAL},
-};
-
-static void check_need(const struct account_view *view, const char *key, enum need need, const char *grant)
+static void check_needs(const struct account_view *view, const char *grant)
 {
-    char path[QP_CONFIG_PLACE_BYTES];
-    snprintf(path, sizeof(path), "accounts[].%s", key);
-    bool given = is_given(view, path);
-    if (need == REQUIRED && !given)
-        refuse(view, key, "missing; the grant %s needs it", grant);
-    if (need == UNUSED && given)
-        refuse(view, key, "the grant %s does not use it; remove it or choose another grant", grant);
+    for (size_t i = 0; i < qp_setting_count; i++) {
+        const struct qp_setting *setting = &qp_settings[i];
+        bool given = view->seen->settings[i];
+        if (!qp_setting_is_of_account(setting))
+            continue;
+        if (!given && (setting->needed_by & QP_SETTING_BY(view->account->grant)))
+            refuse(view, qp_setting_key(setting), "missing; the grant %s needs it", grant);
+        if (given && !qp_setting_is_used_by(setting, view->account->grant))
+            refuse(view, qp_setting_key(setting),
+                   "the grant %s does not use it; remove it or choose another grant", grant);
+    }
+}
+
+/* A vault that is there in part has been told of already. */
+static void check_vault(const struct account_view *view, const char *grant)
+{
+    bool rotates = view->account->grant == QP_CONFIG_GRANT_AUTHORIZATION_CODE ||
+                   view->account->grant == QP_CONFIG_GRANT_REFRESH_TOKEN;
+    bool has_vault = qp_seen_has(view->top, "vault.path") || qp_seen_has(view->top, "vault.key") ||
+                     qp_seen_has(view->top, "vault.old_key");
+    if (rotates && !has_vault)
+        refuse(
+            view, "grant",
+            "%s needs a vault, or its refresh token would be lost at a restart; run `qproxy key new FILE`, "
+            "then write \"vault\": {\"path\": \"/var/lib/qproxy/vault\", \"key\": \"file:FILE\"} beside "
+            "\"accounts\"",
+            grant);
+}
+
+static bool has_tcp(const struct qp_config_list *addresses)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (strncmp(addresses->at[i], "unix:", 5) != 0)
+            return true;
+    return false;
+}
+
+static void check_redirect_uri(const struct account_view *view)
+{
+    const struct qp_config_list *admin = &view->config->admin.listen;
+    bool signs_in = view->account->grant == QP_CONFIG_GRANT_AUTHORIZATION_CODE;
+    if (signs_in && !is_given(view, "accounts[].redirect_uri") && !has_tcp(admin))
+        refuse(view, "redirect_uri",
+               "missing, and none follows from admin.listen, which %s; give admin.listen an address such as "
+               "\"127.0.0.1:8081\", or write the redirect URI that is registered with the OAuth client",
+               admin->count ? "has Unix sockets only" : "is off");
+}
+
+static const char *grant_name(enum qp_config_grant grant)
+{
+    const struct qp_choice *choice = qp_setting_find("accounts[].grant")->choices;
+    while (choice->value != grant)
+        choice++;
+    return choice->name;
 }
 
 static void check_grant(const struct account_view *view)
@@ -117,14 +151,10 @@ static void check_grant(const struct account_view *view)
     }
     if (view->seen->wrong[qp_setting_find("accounts[].grant") - qp_settings])
         return;
-    const struct grant_needs *need = &needs[view->account->grant];
-    check_need(view, "client_id", need->client_id, need->grant);
-    check_need(view, "client_secret", need->client_secret, need->grant);
-    check_need(view, "refresh_token", need->refresh_token, need->grant);
-    check_need(view, "api_token", need->api_token, need->grant);
-    check_need(view, "scope", need->token_calls, need->grant);
-    check_need(view, "token_url", need->token_calls, need->grant);
-    check_need(view, "client_auth", need->token_calls, need->grant);
+    const char *grant = grant_name(view->account->grant);
+    check_needs(view, grant);
+    check_vault(view, grant);
+    check_redirect_uri(view);
 }
 
 /* Whether it holds certificates that TLS can use is seen when the TLS contexts are made. */
@@ -132,13 +162,6 @@ static void check_ca_file(const struct account_view *view)
 {
     if (view->account->ca_file && access(view->account->ca_file, R_OK) != 0)
         refuse(view, "ca_file", "%s cannot be read: %s", view->account->ca_file, strerror(errno));
-}
-
-static void lower(char *text)
-{
-    for (; *text; text++)
-        if (*text >= 'A' && *text <= 'Z')
-            *text = (char)(*text + ('a' - 'A'));
 }
 
 /* How two accounts are told apart in a message: by name, and where they stand if that does not help. */
@@ -197,6 +220,14 @@ static bool is_at_common_listeners(const struct qp_config_account *account)
     return has_selector(account) || account->listen.count == 0;
 }
 
+bool qp_accounts_use_common_listeners(const struct qp_config *config)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (is_at_common_listeners(&config->accounts[i]))
+            return true;
+    return false;
+}
+
 /* At the common listeners. One account without host and path_prefix may stand beside those that have some: it
  * gets what nobody else claims. */
 static void check_selectors(const struct pair *pair)
@@ -229,18 +260,19 @@ static void check_pair(const struct pair *pair)
     check_selectors(pair);
 }
 
-void qp_accounts_finish(struct qp_config *config, const struct qp_seen *seen, struct qp_problems *problems)
+void qp_accounts_finish(struct qp_config *config, const struct qp_seen *top, const struct qp_seen *seen,
+                        struct qp_problems *problems)
 {
     if (config->account_count == 0 && problems->count == 0)
         qp_problems_add(problems, "accounts", "missing; allowed: a list of at least one account");
     for (size_t i = 0; i < config->account_count; i++) {
-        struct account_view view = {&config->accounts[i], &seen[i], problems, i};
+        struct account_view view = {&config->accounts[i], config, top, &seen[i], problems, i};
         finish_origin(&view);
         finish_urls(&view);
         check_grant(&view);
         check_ca_file(&view);
         for (size_t k = 0; k < view.account->host.count; k++)
-            lower(view.account->host.at[k]);
+            qp_text_lower(view.account->host.at[k]);
         for (size_t k = 0; k < i; k++)
             check_pair(&(struct pair){&config->accounts[k], &config->accounts[i], k, view});
     }

@@ -64,10 +64,9 @@ struct qp_config_account {
     struct qp_config_url token_url;  /* always set; {origin}/oauth2/token by default */
     struct qp_config_url auth_url;   /* authorization_code: set; {origin}/oauth2/auth by default */
     struct qp_config_url revoke_url; /* text is NULL: the origin has none that we know of */
-    char *
-        issuer; /* authorization_code: what `iss` must be (RFC 9207); by default auth_url's scheme and authority */
-    char *
-        offline_scope; /* authorization_code: the scope that asks for a refresh token; NULL: none is asked for */
+    /* authorization_code: what `iss` must be (RFC 9207); by default auth_url's scheme and authority. */
+    char *issuer;
+    char *offline_scope;          /* authorization_code: asks for a refresh token; NULL: nothing does */
     char *redirect_uri;           /* authorization_code: NULL: it follows from admin.listen */
     uint64_t sign_in_warn_ms;     /* a refresh token older than this is warned of; 0: never */
     char *ca_file;                /* NULL: the system's CA bundle */
@@ -80,12 +79,13 @@ struct qp_config_account {
 /* Everything unset is NULL or 0; 0 means "no limit" for limits. */
 struct qp_config {
     char *source; /* the file's path, or "the environment" */
-    struct qp_config_list listen;
+    struct qp_config_list
+        listen; /* count 0: each account has listeners of its own, and none was written for all */
     struct {
         struct qp_config_list listen; /* count 0: off */
         bool is_by_default;           /* listen is not written in the configuration */
-        struct qp_config_list
-            host; /* names beside its own by which it may be called; in lower case, with a port where there is one */
+        /* Names beside its own by which it may be called; in lower case, with a port where there is one. */
+        struct qp_config_list host;
         struct qp_config_secret token;
     } admin;
     struct {

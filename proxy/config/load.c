@@ -8,8 +8,6 @@
 #include "config/values.h"
 
 #include <cJSON.h>
-#include <inttypes.h>
-#include <stdlib.h>
 
 struct loader {
     struct qp_config *config;
@@ -31,6 +29,11 @@ struct object {
 static void *member_of(const struct qp_setting *setting, void *base)
 {
     return (char *)base + setting->offset;
+}
+
+bool qp_seen_has(const struct qp_seen *seen, const char *path)
+{
+    return seen->settings[qp_setting_find(path) - qp_settings];
 }
 
 static void describe_found(const struct qp_setting *setting, const cJSON *value, char *out, size_t size)
@@ -69,22 +72,48 @@ static void refuse_value(struct loader *loader, const struct qp_setting *setting
                     allowed);
 }
 
-static bool set_secret(struct loader *loader, const char *text, struct qp_config_secret *secret, char *why)
+/* Why a text that is no reference is not taken for the secret itself, or NULL. */
+static const char *why_no_literal(const struct loader *loader, const struct qp_setting *setting,
+                                  const char *text)
 {
-    bool reference = qp_reference_is(text);
-    if (!reference && loader->literals_refused) {
-        snprintf(why, QP_REFERENCE_WHY_BYTES,
-                 "found a text that is no reference, but %s; allowed: \"env:NAME\", "
-                 "\"file:PATH\" or \"cred:NAME\"",
-                 loader->literals_refused);
+    if (strcmp(text, QP_CONFIG_SECRET_MASK) == 0)
+        return "the mask that `qproxy check` shows instead of a secret";
+    return setting->never_literal ? setting->never_literal : loader->literals_refused;
+}
+
+/* Gives the reference, or whatever else stands there. */
+static const char *behind_passphrase(const char *text, bool *is_passphrase)
+{
+    static const char prefix[] = "passphrase:";
+    *is_passphrase = strncmp(text, prefix, strlen(prefix)) == 0;
+    return *is_passphrase ? text + strlen(prefix) : text;
+}
+
+static bool set_secret(struct loader *loader, const struct qp_setting *setting, const char *text,
+                       struct qp_config_secret *secret, char *why)
+{
+    bool is_passphrase = false;
+    const char *reference = behind_passphrase(text, &is_passphrase);
+    bool is_reference = qp_reference_is(reference);
+    const char *refused = NULL;
+    if (is_reference && is_passphrase && !setting->passphrase)
+        refused = "only a vault's key may be a passphrase";
+    if (!is_reference)
+        refused = why_no_literal(loader, setting, text);
+    if (refused) {
+        char allowed[128];
+        qp_setting_describe(setting, allowed, sizeof(allowed));
+        snprintf(why, QP_REFERENCE_WHY_BYTES, "found a text that is no reference, but %s; allowed: %s",
+                 refused, allowed);
         return false;
     }
-    secret->value =
-        reference ? qp_reference_read(text, why) : qp_reference_check(qp_slice_str(text), "the text", why);
+    secret->value = is_reference ? qp_reference_read(reference, why)
+                                 : qp_reference_check(qp_slice_str(text), "the text", why);
     if (!secret->value)
         return false;
-    const char *from = reference ? text : "the configuration file";
+    const char *from = is_reference ? reference : "the configuration file";
     secret->from = qp_strndup(from, strlen(from));
+    secret->is_passphrase = is_reference && is_passphrase;
     return true;
 }
 
@@ -111,16 +140,13 @@ static void load_text(struct loader *loader, const struct qp_setting *setting, c
     const char *text = value->valuestring;
     bool set = false;
     if (setting->type == QP_SETTING_SECRET)
-        set = set_secret(loader, text, member_of(setting, object->base), why);
+        set = set_secret(loader, setting, text, member_of(setting, object->base), why);
     else if (setting->reference && qp_reference_is(text))
         set = set_referenced_text(setting, object->base, text, why);
     else
         set = qp_setting_set_text(setting, object->base, text);
     if (set)
         return;
-    for (const struct qp_choice *choice = setting->choices; choice && choice->name; choice++)
-        if (choice->refused && strcmp(choice->name, text) == 0)
-            snprintf(why, sizeof(why), "found \"%s\": %s", text, choice->refused);
     if (*why)
         qp_problems_add(loader->problems, place, "%s", why);
     else
@@ -131,8 +157,9 @@ static void load_list(struct loader *loader, const struct qp_setting *setting, c
                       const char *place, const cJSON *values)
 {
     const struct qp_config_list *list = member_of(setting, object->base);
+    int count = cJSON_GetArraySize(values);
     int index = 0;
-    if (cJSON_GetArraySize(values) == 0)
+    if (count == 0)
         qp_problems_add(loader->problems, place, "found an empty list; allowed: at least one text");
     for (const cJSON *value = values->child; value; value = value->next, index++) {
         char member_place[QP_CONFIG_PLACE_BYTES];
@@ -142,7 +169,11 @@ static void load_list(struct loader *loader, const struct qp_setting *setting, c
                             QP_CONFIG_MOST_LIST_MEMBERS);
             return;
         }
-        if (!cJSON_IsString(value) || !qp_setting_set_text(setting, object->base, value->valuestring))
+        const char *text = cJSON_GetStringValue(value);
+        if (text && count > 1 && qp_setting_is_zero_word(setting, text))
+            qp_problems_add(loader->problems, member_place,
+                            "found \"%s\" beside others; remove it, or all the others", text);
+        else if (!text || !qp_setting_set_text(setting, object->base, text))
             refuse_value(loader, setting, member_place, value);
     }
 }
@@ -150,7 +181,7 @@ static void load_list(struct loader *loader, const struct qp_setting *setting, c
 static bool takes_text(const struct qp_setting *setting, const char *text)
 {
     if (setting->type == QP_SETTING_COUNT)
-        return setting->zero_word && strcmp(text, setting->zero_word) == 0;
+        return qp_setting_is_zero_word(setting, text);
     return setting->type != QP_SETTING_BOOL;
 }
 
@@ -279,24 +310,6 @@ static void set_defaults(void *base, const struct qp_seen *seen, bool of_account
     }
 }
 
-static void set_replay_dir(struct qp_config *config)
-{
-    const char *dir = getenv("TMPDIR");
-    if (!config->replay.dir)
-        config->replay.dir =
-            dir && *dir ? qp_strndup(dir, strlen(dir)) : qp_strndup("/var/tmp", strlen("/var/tmp"));
-}
-
-static void check_limits(const struct qp_config *config, struct qp_problems *problems)
-{
-    if (config->limits.target_bytes > config->limits.head_bytes)
-        qp_problems_add(problems, "limits.target",
-                        "larger than limits.head, which holds the target; raise limits.head");
-    if (config->replay.memory_bytes > config->replay.memory_total_bytes)
-        qp_problems_add(problems, "replay.memory",
-                        "larger than replay.memory_total; raise that or lower this");
-}
-
 struct qp_config *qp_config_parse(struct qp_slice text, const char *source, const char *literals_refused,
                                   qp_config_check *also, struct qp_problems *problems)
 {
@@ -311,12 +324,12 @@ struct qp_config *qp_config_parse(struct qp_slice text, const char *source, cons
     load_object(loader, &(struct object){"", "", config, &loader->top}, json);
     qp_jsonc_free(json);
     set_defaults(config, &loader->top, false);
-    config->admin.is_by_default = !loader->top.settings[qp_setting_find("admin.listen") - qp_settings];
     for (size_t i = 0; i < config->account_count; i++)
         set_defaults(&config->accounts[i], &loader->accounts[i], true);
-    set_replay_dir(config);
-    check_limits(config, problems);
-    qp_accounts_finish(config, loader->accounts, problems);
+    qp_top_finish(config, &loader->top, problems);
+    qp_accounts_finish(config, &loader->top, loader->accounts, problems);
+    if (!qp_seen_has(&loader->top, "listen") && !qp_accounts_use_common_listeners(config))
+        qp_list_deinit_texts(&config->listen); /* nobody asked for it, and nobody would be served there */
     if (also)
         also(config, problems);
     qp_free(loader);

@@ -85,7 +85,9 @@ static void put_sample_row(const struct printer *printer, size_t i, unsigned dep
 {
     const struct qp_setting *setting = &qp_settings[i];
     char *fallback = text_of(setting, NULL);
-    bool active = fallback || setting->in_sample;
+    /* The sample's own grant. */
+    bool used = qp_setting_is_used_by(setting, QP_CONFIG_GRANT_CLIENT_CREDENTIALS);
+    bool active = setting->in_sample || (fallback && used);
     put_help(printer->out, setting->help, depth);
     put_indent(printer->out, depth);
     fprintf(printer->out, "%s\"%s\": ", active ? "" : "// ", qp_setting_key(setting));
@@ -97,23 +99,33 @@ static void put_sample_row(const struct printer *printer, size_t i, unsigned dep
     qp_free(fallback);
 }
 
+/* Why a setting's value is not shown, or NULL: the loader would not take it back beside the others. */
+static const char *why_not_shown(const struct qp_setting *setting, const void *base)
+{
+    const struct qp_config_account *account = base;
+    if (!qp_setting_is_of_account(setting))
+        return NULL;
+    if (strcmp(setting->path, "accounts[].origin") == 0 && account->datacenter)
+        return "not set";
+    return qp_setting_is_used_by(setting, account->grant) ? NULL : "not used by this grant";
+}
+
 static void put_config_row(const struct printer *printer, size_t i, const void *base, unsigned depth)
 {
     const struct qp_setting *setting = &qp_settings[i];
-    char *value = text_of(setting, base);
+    const char *hidden = why_not_shown(setting, base);
+    char *value = hidden ? NULL : text_of(setting, base);
     char *fallback = text_of(setting, NULL);
+    if (!value && !hidden)
+        hidden = "not set";
     const struct qp_config_secret *secret = (const void *)((const char *)base + setting->offset);
-    if (strcmp(setting->path, "accounts[].origin") == 0 &&
-        ((const struct qp_config_account *)base)->datacenter) {
-        qp_free(value); /* follows from the datacenter; both may not be given */
-        value = NULL;
-    }
     put_indent(printer->out, depth);
     fprintf(printer->out, "%s\"%s\": %s", value ? "" : "// ", qp_setting_key(setting),
-            value ? value : "not set");
+            value ? value : hidden);
     fputs(!value || (is_last_of_group(i) && depth > 1) ? "" : ",", printer->out);
     if (value && setting->type == QP_SETTING_SECRET)
-        fprintf(printer->out, " // set, from %s", secret->from);
+        fprintf(printer->out, " // set, %sfrom %s", secret->is_passphrase ? "a passphrase " : "",
+                secret->from);
     else if (value && fallback && strcmp(value, fallback) == 0)
         fputs(" // default", printer->out);
     fputc('\n', printer->out);

@@ -6,14 +6,14 @@
 
 #include <inttypes.h>
 
-static bool is_zero_word(const struct qp_setting *setting, const char *text)
+bool qp_setting_is_zero_word(const struct qp_setting *setting, const char *text)
 {
     return setting->zero_word && strcmp(text, setting->zero_word) == 0;
 }
 
 static bool parse_number(const struct qp_setting *setting, const char *text, uint64_t *value)
 {
-    if (is_zero_word(setting, text)) {
+    if (qp_setting_is_zero_word(setting, text)) {
         *value = 0;
         return true;
     }
@@ -47,7 +47,7 @@ static bool is_allowed_text(const struct qp_setting *setting, const char *text)
 
 static bool set_text(const struct qp_setting *setting, char **member, const char *text)
 {
-    bool off = is_zero_word(setting, text);
+    bool off = qp_setting_is_zero_word(setting, text);
     if (!off && !is_allowed_text(setting, text))
         return false;
     qp_free(*member);
@@ -58,8 +58,8 @@ static bool set_text(const struct qp_setting *setting, char **member, const char
 /* Lists have room for all members they may ever have, from the first on. */
 static bool append(const struct qp_setting *setting, struct qp_config_list *list, const char *text)
 {
-    if (is_zero_word(setting, text))
-        return list->count == 0;
+    if (qp_setting_is_zero_word(setting, text))
+        return true;
     if (list->count == QP_CONFIG_MOST_LIST_MEMBERS || !is_allowed_text(setting, text))
         return false;
     if (!list->at)
@@ -71,7 +71,7 @@ static bool append(const struct qp_setting *setting, struct qp_config_list *list
 static bool set_choice(const struct qp_setting *setting, void *member, const char *text)
 {
     for (const struct qp_choice *choice = setting->choices; choice->name; choice++) {
-        if (strcmp(choice->name, text) != 0 || choice->refused)
+        if (strcmp(choice->name, text) != 0)
             continue;
         memcpy(member, &choice->value, sizeof(choice->value));
         return true;
@@ -111,8 +111,6 @@ static void describe_choices(const struct qp_setting *setting, char *out, size_t
 {
     size_t len = 0;
     for (const struct qp_choice *choice = setting->choices; choice->name && len < size; choice++) {
-        if (choice->refused)
-            continue;
         int put = snprintf(out + len, size - len, "%s\"%s\"", len ? ", " : "", choice->name);
         len += put > 0 ? (size_t)put : 0;
     }
@@ -162,7 +160,8 @@ void qp_setting_describe(const struct qp_setting *setting, char *out, size_t siz
         describe_choices(setting, out, size);
         break;
     case QP_SETTING_SECRET:
-        snprintf(out, size, "\"env:NAME\", \"file:PATH\" or \"cred:NAME\"");
+        snprintf(out, size, "\"env:NAME\", \"file:PATH\" or \"cred:NAME\"%s",
+                 setting->passphrase ? ", or \"passphrase:\" before one of these" : "");
         break;
     }
     size_t len = strlen(out);
@@ -252,7 +251,7 @@ bool qp_setting_format(const struct qp_setting *setting, const void *base, struc
         return true;
     case QP_SETTING_SECRET:
         if (secret->value)
-            qp_buf_append_str(out, "\"********\"");
+            qp_buf_append_str(out, "\"" QP_CONFIG_SECRET_MASK "\"");
         return secret->value != NULL;
     }
     return false;

@@ -13,28 +13,34 @@
 #define MIB       (1024 * KIB)
 #define GIB       (1024 * MIB)
 
+#define BY_CLIENT      QP_SETTING_BY(QP_CONFIG_GRANT_CLIENT_CREDENTIALS)
+#define BY_REFRESH     QP_SETTING_BY(QP_CONFIG_GRANT_REFRESH_TOKEN)
+#define BY_API_TOKEN   QP_SETTING_BY(QP_CONFIG_GRANT_API_TOKEN)
+#define BY_SIGN_IN     QP_SETTING_BY(QP_CONFIG_GRANT_AUTHORIZATION_CODE)
+#define BY_TOKEN_CALLS (BY_CLIENT | BY_REFRESH | BY_SIGN_IN)
+
+static const char no_literal_key[] =
+    "a key that stands in plain text beside its vault's path protects nothing: whoever has this file or a "
+    "copy of it needs only the vault";
+
 static const struct qp_choice grants[] = {
-    {"client_credentials", QP_CONFIG_GRANT_CLIENT_CREDENTIALS, NULL},
-    {"refresh_token", QP_CONFIG_GRANT_REFRESH_TOKEN, NULL},
-    {"api_token", QP_CONFIG_GRANT_API_TOKEN, NULL},
-    {"authorization_code", QP_CONFIG_GRANT_AUTHORIZATION_CODE, NULL},
+    {"client_credentials", QP_CONFIG_GRANT_CLIENT_CREDENTIALS},
+    {"refresh_token", QP_CONFIG_GRANT_REFRESH_TOKEN},
+    {"api_token", QP_CONFIG_GRANT_API_TOKEN},
+    {"authorization_code", QP_CONFIG_GRANT_AUTHORIZATION_CODE},
     {0},
 };
 static const struct qp_choice client_auths[] = {
-    {"basic", QP_CONFIG_CLIENT_AUTH_BASIC, NULL},
-    {"body", QP_CONFIG_CLIENT_AUTH_BODY, NULL},
+    {"basic", QP_CONFIG_CLIENT_AUTH_BASIC},
+    {"body", QP_CONFIG_CLIENT_AUTH_BODY},
     {0},
 };
 static const struct qp_choice log_levels[] = {
-    {"error", QP_LOG_ERROR, NULL},
-    {"warn", QP_LOG_WARN, NULL},
-    {"info", QP_LOG_INFO, NULL},
-    {"debug", QP_LOG_DEBUG, NULL},
-    {0},
+    {"error", QP_LOG_ERROR}, {"warn", QP_LOG_WARN}, {"info", QP_LOG_INFO}, {"debug", QP_LOG_DEBUG}, {0},
 };
 static const struct qp_choice log_forms[] = {
-    {"text", QP_LOG_TEXT, NULL},
-    {"json", QP_LOG_JSON, NULL},
+    {"text", QP_LOG_TEXT},
+    {"json", QP_LOG_JSON},
     {0},
 };
 
@@ -63,9 +69,9 @@ const struct qp_setting qp_settings[] = {
     {.path = "vault.path", .type = QP_SETTING_TEXT, .offset = TOP(vault.path), .example = "/var/lib/qproxy/vault", .max = 4000, .restart = true,
      .help = "The encrypted file that keeps refresh tokens and tokens over restarts. The grants authorization_code and refresh_token need it."},
     {.path = "vault.key", .type = QP_SETTING_SECRET, .offset = TOP(vault.key), .example = "file:/etc/qproxy/vault.key", .restart = true, .passphrase = true,
-     .help = "The vault's key: env:NAME, file:PATH or cred:NAME with 64 hex digits (`qproxy key new FILE` makes one), or passphrase: before one of these."},
+     .never_literal = no_literal_key, .help = "The vault's key: env:NAME, file:PATH or cred:NAME with 64 hex digits (`qproxy key new FILE` makes one), or passphrase: before one of these."},
     {.path = "vault.old_key", .type = QP_SETTING_SECRET, .offset = TOP(vault.old_key), .example = "env:QPROXY_OLD_VAULT_KEY", .restart = true, .passphrase = true,
-     .help = "The key before this one: it still reads, and the vault is then sealed with vault.key."},
+     .never_literal = no_literal_key, .help = "The key before this one: it still reads, and the vault is then sealed with vault.key."},
     {.path = "vault.cache_tokens", .type = QP_SETTING_BOOL, .offset = TOP(vault.cache_tokens), .fallback = "true",
      .help = "Keep the access tokens of client_credentials in the vault too, so that a restart makes no token call."},
 
@@ -77,34 +83,34 @@ const struct qp_setting qp_settings[] = {
     {.path = "accounts[].origin", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(origin.text), .example = "https://iad1.qualtrics.com:443", .max = 512,
      .refuse = qp_refuse_origin, .help = "Instead of datacenter: any https://host:port."},
     {.path = "accounts[].grant", .type = QP_SETTING_CHOICE, .offset = OF_ACCOUNT(grant), .example = "client_credentials",
-     .choices = grants, .in_sample = true, .help = "How tokens are obtained."},
+     .choices = grants, .in_sample = true, .help = "How tokens are obtained: client_credentials, authorization_code (somebody signs in once), refresh_token or api_token."},
     {.path = "accounts[].client_id", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(client_id), .example = "env:QUALTRICS_CLIENT_ID", .max = 1024,
-     .refuse = qp_refuse_unprintable, .reference = true, .in_sample = true,
+     .used_by = BY_TOKEN_CALLS, .needed_by = BY_TOKEN_CALLS, .refuse = qp_refuse_unprintable, .reference = true, .in_sample = true,
      .help = "The OAuth client's id: literally, or a reference as for secrets."},
     {.path = "accounts[].client_secret", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(client_secret), .example = "env:QUALTRICS_CLIENT_SECRET",
-     .in_sample = true, .help = "The OAuth client's secret: env:NAME, file:PATH, cred:NAME (systemd), or literally if only its owner can read this file."},
+     .used_by = BY_TOKEN_CALLS, .needed_by = BY_CLIENT, .in_sample = true, .help = "The OAuth client's secret: env:NAME, file:PATH, cred:NAME (systemd), or literally if only its owner can read this file."},
     {.path = "accounts[].refresh_token", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(refresh_token), .example = "file:/run/secrets/refresh_token",
-     .help = "For the grant refresh_token: the first refresh token."},
+     .used_by = BY_REFRESH, .needed_by = BY_REFRESH, .help = "For the grant refresh_token: the first refresh token."},
     {.path = "accounts[].api_token", .type = QP_SETTING_SECRET, .offset = OF_ACCOUNT(api_token), .example = "env:QUALTRICS_API_KEY",
-     .help = "For the grant api_token: sent as X-API-TOKEN."},
+     .used_by = BY_API_TOKEN, .needed_by = BY_API_TOKEN, .help = "For the grant api_token: sent as X-API-TOKEN."},
     {.path = "accounts[].client_auth", .type = QP_SETTING_CHOICE, .offset = OF_ACCOUNT(client_auth), .fallback = "basic",
-     .choices = client_auths, .help = "How id and secret go to the token endpoint."},
+     .used_by = BY_TOKEN_CALLS, .choices = client_auths, .help = "How id and secret go to the token endpoint."},
     {.path = "accounts[].scope", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(scope), .example = "manage:all", .max = 4096,
-     .refuse = qp_refuse_scope, .help = "OAuth scopes, separated by a space."},
+     .used_by = BY_TOKEN_CALLS, .refuse = qp_refuse_scope, .help = "OAuth scopes, separated by a space."},
     {.path = "accounts[].token_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(token_url.text), .example = "https://iad1.qualtrics.com/oauth2/token", .max = 2048,
-     .refuse = qp_refuse_token_url, .help = "The token endpoint; by default /oauth2/token at the origin."},
+     .used_by = BY_TOKEN_CALLS, .refuse = qp_refuse_token_url, .help = "The token endpoint; by default /oauth2/token at the origin."},
     {.path = "accounts[].auth_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(auth_url.text), .example = "https://iad1.qualtrics.com/oauth2/auth", .max = 2048,
-     .refuse = qp_refuse_token_url, .help = "For authorization_code: where people sign in; by default /oauth2/auth at the origin."},
+     .used_by = BY_SIGN_IN, .refuse = qp_refuse_token_url, .help = "For authorization_code: where people sign in; by default /oauth2/auth at the origin."},
     {.path = "accounts[].redirect_uri", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(redirect_uri), .example = "http://127.0.0.1:8081/oauth/callback", .max = 2048,
-     .refuse = qp_refuse_redirect_uri, .help = "For authorization_code: where sign-ins come back to, exactly as registered with the OAuth client; by default http://ADMIN/oauth/callback, ADMIN being the first address in admin.listen that is not a Unix socket."},
+     .used_by = BY_SIGN_IN, .refuse = qp_refuse_redirect_uri, .help = "For authorization_code: where sign-ins come back to, exactly as registered with the OAuth client; by default http://ADMIN/oauth/callback, ADMIN being the first address in admin.listen that is not a Unix socket."},
     {.path = "accounts[].issuer", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(issuer), .example = "https://iad1.qualtrics.com", .max = 2048,
-     .refuse = qp_refuse_unprintable, .help = "For authorization_code: what `iss` must be where a sign-in comes back with one (RFC 9207); by default scheme and host of auth_url."},
+     .used_by = BY_SIGN_IN, .refuse = qp_refuse_unprintable, .help = "For authorization_code: what `iss` must be where a sign-in comes back with one (RFC 9207); by default scheme and host of auth_url."},
     {.path = "accounts[].offline_scope", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(offline_scope), .fallback = "offline", .max = 256, .zero_word = "off",
-     .refuse = qp_refuse_scope, .help = "For authorization_code: the scope that asks for a refresh token, added to scope."},
+     .used_by = BY_SIGN_IN, .refuse = qp_refuse_scope, .help = "For authorization_code: the scope that asks for a refresh token, added to scope."},
     {.path = "accounts[].revoke_url", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(revoke_url.text), .example = "https://iad1.qualtrics.com/oauth2/revoke", .max = 2048,
-     .refuse = qp_refuse_token_url, .help = "Where tokens are revoked at sign-out (RFC 7009); by default nowhere, since Qualtrics documents no such address."},
+     .used_by = BY_TOKEN_CALLS, .refuse = qp_refuse_token_url, .help = "Where tokens are revoked at sign-out (RFC 7009); by default nowhere, since Qualtrics documents no such address."},
     {.path = "accounts[].sign_in_warn", .type = QP_SETTING_DURATION, .offset = OF_ACCOUNT(sign_in_warn_ms), .fallback = "off", .min = HOUR_MS, .max = 3650 * DAY_MS, .zero_word = "off",
-     .help = "From this age on a refresh token is warned of on the status page."},
+     .used_by = BY_SIGN_IN | BY_REFRESH, .help = "From this age on a refresh token is warned of on the status page."},
     {.path = "accounts[].ca_file", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(ca_file), .example = "/etc/ssl/private-ca.pem", .max = 4095,
      .help = "CA certificates (PEM) to verify origin and token endpoint with, instead of the system's."},
     {.path = "accounts[].path_prefix", .type = QP_SETTING_TEXT, .offset = OF_ACCOUNT(path_prefix), .example = "/main", .max = 256,
@@ -184,6 +190,11 @@ bool qp_setting_is_group(const char *path)
 bool qp_setting_is_of_account(const struct qp_setting *setting)
 {
     return strncmp(setting->path, "accounts[].", strlen("accounts[].")) == 0;
+}
+
+bool qp_setting_is_used_by(const struct qp_setting *setting, unsigned grant)
+{
+    return !setting->used_by || (setting->used_by & QP_SETTING_BY(grant));
 }
 
 const char *qp_setting_key(const struct qp_setting *setting)

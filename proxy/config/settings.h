@@ -21,7 +21,6 @@ enum qp_setting_type {
 struct qp_choice {
     const char *name; /* NULL ends the list */
     unsigned value;
-    const char *refused; /* known, but not to be had: what to do instead */
 };
 
 struct qp_setting {
@@ -37,10 +36,15 @@ struct qp_setting {
     const char *(*refuse)(const char *text); /* of a text or a list's member: why not, or NULL */
     bool reference;                          /* a text that may also be env:, file: or cred: */
     bool passphrase;                         /* a secret whose reference may have passphrase: before it */
-    bool in_sample;                          /* the example is not commented out */
-    bool restart;                            /* a reload does not change it */
+    const char *never_literal; /* why a secret must be a reference in any file; NULL: it need not */
+    unsigned used_by;   /* of an account's: the grants that have a use for it, QP_SETTING_BY() each; 0: all */
+    unsigned needed_by; /* those that cannot do without */
+    bool in_sample;     /* the example is not commented out */
+    bool restart;       /* a reload does not change it */
     const char *help;
 };
+
+#define QP_SETTING_BY(grant) (1U << (grant))
 
 enum { QP_MOST_SETTINGS = 64 };
 
@@ -52,6 +56,8 @@ const struct qp_setting *qp_setting_find(const char *path);
 /* True for what lies around settings: "timeouts", "accounts[]". */
 bool qp_setting_is_group(const char *path);
 bool qp_setting_is_of_account(const struct qp_setting *setting);
+/* grant: enum qp_config_grant. */
+bool qp_setting_is_used_by(const struct qp_setting *setting, unsigned grant);
 /* The path's last part: "drain". */
 const char *qp_setting_key(const struct qp_setting *setting);
 /* The path that is meant by one that does not exist, or NULL when none is close. */

@@ -54,9 +54,7 @@ static struct qp_slice cut_host(struct qp_slice authority, struct qp_slice *port
 static char *lower_copy(struct qp_slice text)
 {
     char *copy = qp_strndup(text.at, text.len);
-    for (char *c = copy; *c; c++)
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c + ('a' - 'A'));
+    qp_text_lower(copy);
     return copy;
 }
 

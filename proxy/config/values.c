@@ -97,6 +97,13 @@ size_t qp_text_distance(const char *a, const char *b, size_t limit)
     return distance < limit ? distance : limit;
 }
 
+void qp_text_lower(char *text)
+{
+    for (; *text; text++)
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (char)(*text + ('a' - 'A'));
+}
+
 static bool is_letter_or_digit(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');

@@ -18,6 +18,9 @@ char *qp_size_format(uint64_t bytes, char *out);
  * either text is very long. */
 size_t qp_text_distance(const char *a, const char *b, size_t limit);
 
+/* ASCII letters, in place. */
+void qp_text_lower(char *text);
+
 /* DNS labels, or a numeric address (IPv6 without brackets). */
 bool qp_is_host(const char *text);
 

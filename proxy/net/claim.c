@@ -9,12 +9,12 @@
 #include "net/listen.h"
 
 #include "base/alloc.h"
+#include "base/lock_file.h"
 #include "net/holder.h"
 #include "net/loop_impl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,30 +74,15 @@ static bool claim_tcp(struct qp_listen_claim *claim)
     return chosen || shutdown(claim->fd, SHUT_RD) == 0;
 }
 
-/* Locks PATH.lock; the file may be removed by its owner between our open and our lock, then the lock means nothing. */
 static int lock_beside(const char *path)
 {
     char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-    struct stat mine;
-    struct stat there;
 
     snprintf(name, sizeof(name), "%s.lock", path);
-    for (int attempt = 0; attempt < 10; attempt++) {
-        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-            return -1;
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            close(fd);
-            errno = EADDRINUSE;
-            return -1;
-        }
-        if (fstat(fd, &mine) == 0 && stat(name, &there) == 0 && mine.st_ino == there.st_ino &&
-            mine.st_dev == there.st_dev)
-            return fd;
-        close(fd);
-    }
-    errno = EADDRINUSE;
-    return -1;
+    int fd = qp_lock_file_take(AT_FDCWD, name);
+    if (fd < 0 && errno == EWOULDBLOCK)
+        errno = EADDRINUSE;
+    return fd;
 }
 
 /* True if somebody answers; who, if the kernel tells. */

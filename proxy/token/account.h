@@ -26,13 +26,13 @@ struct qp_account_opts {
     const struct qp_secret *api_token;     /* QP_GRANT_API_TOKEN */
     const char *scope;                     /* NULL: none sent */
     const char *token_url;                 /* absolute https URL, valid */
-    const char *auth_url;                  /* QP_GRANT_AUTHORIZATION_CODE, as are the next three; absolute https URL, valid */
-    const char *issuer;                    /* what iss must be, where it is sent */
-    const char *offline_scope;             /* asks for a refresh token; NULL: nothing does */
-    const char *redirect_uri;              /* NULL: whoever begins a sign-in says */
-    const char *revoke_url;                /* RFC 7009; NULL: there is none */
-    const char *origin;                    /* "https://host[:port]" of the API, for whoami */
-    uint64_t sign_in_warn_ms;              /* 0: never */
+    const char *auth_url; /* QP_GRANT_AUTHORIZATION_CODE, as are the next three; absolute https URL, valid */
+    const char *issuer;   /* what iss must be, where it is sent */
+    const char *offline_scope; /* asks for a refresh token; NULL: nothing does */
+    const char *redirect_uri;  /* NULL: whoever begins a sign-in says */
+    const char *revoke_url;    /* RFC 7009; NULL: there is none */
+    const char *origin;        /* "https://host[:port]" of the API, for whoami */
+    uint64_t sign_in_warn_ms;  /* 0: never */
     const struct qp_trust *trust;
     uint32_t origin_connect_ms;
     uint32_t token_call_ms; /* for one whole token call */

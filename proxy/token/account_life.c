@@ -1,5 +1,7 @@
 #include "token/account_life.h"
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "net/loop.h"
 #include <stdio.h>
@@ -37,6 +39,12 @@ bool qp_account_has_usable_token(const struct qp_account *account)
     return account->generation > 0 && (account->expires_ms == 0 || now_of(account) < account->expires_ms);
 }
 
+bool qp_account_redeems(const struct qp_account *account)
+{
+    return account->opts->grant == QP_GRANT_REFRESH_TOKEN ||
+           account->opts->grant == QP_GRANT_AUTHORIZATION_CODE;
+}
+
 /* The one setter: says what happened, and arms what the new state waits for (after_ms; 0: nothing). */
 static void enter(struct qp_account *account, enum qp_token_state state, uint64_t after_ms)
 {
@@ -46,6 +54,8 @@ static void enter(struct qp_account *account, enum qp_token_state state, uint64_
                 account->opts->name, qp_token_state_word(account->state), qp_token_state_word(state),
                 state_rows[state].text);
     account->state = state;
+    if (account->keeper->is_passive || account->keeper->is_draining)
+        after_ms = 0;
     account->next_call_ms = after_ms ? now_of(account) + after_ms : 0;
     if (after_ms)
         qp_timer_arm(account->keeper->loop, &account->timer, after_ms);
@@ -54,14 +64,69 @@ static void enter(struct qp_account *account, enum qp_token_state state, uint64_
 }
 
 static void take_result(void *owner, struct qp_token_call_result *result);
+static void cool_down(struct qp_account *account, uint32_t retry_after_s);
 
-static void start_call(struct qp_account *account)
+void qp_account_need_sign_in(struct qp_account *account, enum qp_log_level level, const char *why)
 {
-    if (qp_broken(account->call != NULL))
-        return;
+    snprintf(account->last_error, sizeof(account->last_error), "%s", why);
+    qp_log_line(level, "token", 0, 0, "account '%s': %s", account->opts->name, account->last_error);
+    enter(account, QP_TOKEN_SIGN_IN_NEEDED, 0);
+}
+
+/* Before the call: DESIGN's order for a rotating refresh token. */
+static bool prepare_redemption(struct qp_account *account)
+{
+    if (!account->refresh_token) {
+        qp_account_need_sign_in(
+            account, QP_LOG_ERROR,
+            account->generation ? "the sign-in gave no refresh token (is offline_scope right?): sign in again"
+                                : "nobody has signed in yet: sign in");
+        return false;
+    }
+    if (qp_account_mark(account))
+        return true;
+    ++account->failures;
+    snprintf(account->last_error, sizeof(account->last_error),
+             "vault: %.300s; no refresh token is spent before that is mended", account->keeper->vault_error);
+    cool_down(account, 0);
+    return false;
+}
+
+const char *qp_account_forbids_call(const struct qp_account *account)
+{
+    if (account->opts->grant == QP_GRANT_API_TOKEN)
+        return "static";
+    if (account->keeper->is_draining)
+        return "stopping";
+    return account->state == QP_TOKEN_SIGN_IN_NEEDED ? "sign_in_needed" : NULL;
+}
+
+bool qp_account_call(struct qp_account *account)
+{
+    if (account->call || qp_account_forbids_call(account))
+        return account->call != NULL;
+    if (account->exchange) {
+        account->is_call_due = true;
+        return true;
+    }
+    bool redeems = qp_account_redeems(account);
+    if (redeems && !prepare_redemption(account))
+        return false;
     ++account->token_calls;
-    account->call = qp_token_call_start(account->endpoint, account->refresh_token, take_result, account);
+    struct qp_grant_request request = {.kind = redeems ? QP_GRANT_BY_REFRESH : QP_GRANT_BY_CLIENT,
+                                       .token = redeems ? account->refresh_token : NULL};
+    account->call = qp_token_call_start(account->endpoint, account->opts, &request, take_result, account);
     enter(account, QP_TOKEN_REFRESHING, 0);
+    return true;
+}
+
+/* By itself, when nobody waits for the outcome: those who do are told if it did not even begin. */
+static void call_in_time(struct qp_account *account)
+{
+    if (qp_account_call(account))
+        return;
+    qp_orders_hear_of_call(account);
+    qp_keeper_settle(account);
 }
 
 static void pass_timer(struct qp_timer *timer)
@@ -71,11 +136,11 @@ static void pass_timer(struct qp_timer *timer)
     case QP_TOKEN_FRESH:
         enter(account, QP_TOKEN_STALE, 0);
         if (account->expires_ms - account->issued_ms > QP_PACE_ON_NEED_LIFE_MS)
-            start_call(account);
+            call_in_time(account);
         break;
     case QP_TOKEN_COOLING_DOWN:
     case QP_TOKEN_REFUSED:
-        start_call(account);
+        call_in_time(account);
         break;
     case QP_TOKEN_EMPTY:
     case QP_TOKEN_REFRESHING:
@@ -86,7 +151,14 @@ static void pass_timer(struct qp_timer *timer)
     }
 }
 
-static void take_token(struct qp_account *account, struct qp_secret **token, uint32_t life_s)
+static uint64_t renewal_due_ms(struct qp_account *account, uint64_t life_ms)
+{
+    if (life_ms <= QP_PACE_ON_NEED_LIFE_MS)
+        return life_ms;
+    return qp_pace_refresh_after_ms(life_ms, qp_keeper_random(account->keeper));
+}
+
+void qp_account_take_token(struct qp_account *account, struct qp_secret **token, uint32_t life_s)
 {
     uint64_t now_ms = now_of(account);
     uint64_t life_ms = (uint64_t)life_s * 1000;
@@ -99,41 +171,50 @@ static void take_token(struct qp_account *account, struct qp_secret **token, uin
     account->failures = 0;
     account->last_error[0] = 0;
     qp_account_damping_new_token(&account->damping, account->generation);
+    if (qp_account_redeems(account))
+        qp_account_save(account); /* P4: on disk before it is used */
+    else
+        qp_account_save_lazily(account);
+    (void)qp_fault("redeem.saved");
     qp_keeper_publish_token(account);
-    uint64_t due_ms = life_ms;
-    if (life_ms > QP_PACE_ON_NEED_LIFE_MS)
-        due_ms = qp_pace_refresh_after_ms(life_ms, qp_keeper_random(account->keeper));
-    enter(account, QP_TOKEN_FRESH, due_ms);
+    enter(account, QP_TOKEN_FRESH, renewal_due_ms(account, life_ms));
+    bool is_unknown = account->opts->grant == QP_GRANT_AUTHORIZATION_CODE && !*account->identity.user;
+    if (is_unknown)
+        qp_identity_ask(account);
 }
 
 /* Before anything else of an answer, even one that is of no use otherwise: the old one is history (DESIGN, P4). */
-static void take_refresh_token(struct qp_account *account, struct qp_grant_answer *answer)
+static bool take_refresh_token(struct qp_account *account, struct qp_grant_answer *answer)
 {
-    if (account->opts->grant != QP_GRANT_REFRESH_TOKEN || !answer->refresh_token)
-        return;
+    if (!qp_account_redeems(account) || !answer->refresh_token)
+        return false;
     qp_secret_free(&account->refresh_token);
     account->refresh_token = answer->refresh_token;
+    account->refresh_token_unix_s = qp_clock_unix_ms() / 1000;
     answer->refresh_token = NULL;
     account->open_redemptions = 0;
+    account->was_interrupted = false;
+    return true;
 }
 
 static void take_grant(struct qp_account *account, struct qp_grant_answer *answer)
 {
     account->open_redemptions = 0;
+    account->was_interrupted = false;
     bool is_recovery = account->failures > 0;
     bool is_first = account->generation == 0; /* says that the account works */
-    take_token(account, &answer->access_token, answer->expires_in_s);
+    qp_account_take_token(account, &answer->access_token, answer->expires_in_s);
     qp_log_line(is_recovery || is_first ? QP_LOG_INFO : QP_LOG_DEBUG, "token", 0, 0,
                 "account '%s': token of generation %llu for %u s%s", account->opts->name,
                 (unsigned long long)account->generation, answer->expires_in_s,
                 is_recovery ? ", the token endpoint is well again" : "");
 }
 
-static void cool_down(struct qp_account *account, const struct qp_token_call_result *result)
+static void cool_down(struct qp_account *account, uint32_t retry_after_s)
 {
     uint64_t wait_ms = qp_pace_backoff_ms(account->failures, qp_keeper_random(account->keeper));
-    if (wait_ms < (uint64_t)result->retry_after_s * 1000)
-        wait_ms = (uint64_t)result->retry_after_s * 1000;
+    if (wait_ms < (uint64_t)retry_after_s * 1000)
+        wait_ms = (uint64_t)retry_after_s * 1000;
     qp_log_warn("token", "account '%s': token call failed: %s; %s; next one in %llu ms", account->opts->name,
                 account->last_error,
                 qp_account_has_usable_token(account) ? "the present token stays in use" : "there is no token",
@@ -141,15 +222,32 @@ static void cool_down(struct qp_account *account, const struct qp_token_call_res
     enter(account, QP_TOKEN_COOLING_DOWN, wait_ms);
 }
 
-static void need_sign_in(struct qp_account *account)
+static void end_redeeming(struct qp_account *account, const struct qp_token_call_result *result)
 {
-    if (account->open_redemptions)
-        snprintf(account->last_error, sizeof(account->last_error),
+    /* Somebody restored the vault, or put a newer one in place: once. */
+    if (result->answer.outcome == QP_GRANT_SIGN_IN && qp_account_reread(account)) {
+        enter(account, QP_TOKEN_STALE, 0);
+        call_in_time(account);
+        return;
+    }
+    char why[sizeof(account->last_error)];
+    snprintf(why, sizeof(why), "%s", account->last_error);
+    if (account->was_interrupted)
+        snprintf(why, sizeof(why),
+                 "qproxy was ended in the middle of a token call, so the refresh token may have been spent "
+                 "then, and it did not "
+                 "work once more: sign in again");
+    else if (account->open_redemptions)
+        snprintf(why, sizeof(why),
                  "the answer to a token call was lost, so the refresh token may be spent, and it did not "
-                 "work once "
-                 "more: sign in again");
-    qp_log_error("token", "account '%s': %s", account->opts->name, account->last_error);
-    enter(account, QP_TOKEN_SIGN_IN_NEEDED, 0);
+                 "work once more: sign in again");
+    /* P4: a value that is known to be dead, or was presented twice, is not presented again, in no later life either. */
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token_unix_s = 0;
+    account->open_redemptions = 0;
+    account->was_interrupted = false;
+    qp_account_save(account);
+    qp_account_need_sign_in(account, QP_LOG_ERROR, why);
 }
 
 static void refuse(struct qp_account *account)
@@ -158,40 +256,48 @@ static void refuse(struct qp_account *account)
      * for that. */
     bool is_retried = account->opts->grant == QP_GRANT_CLIENT_CREDENTIALS;
     qp_log_error("token", "account '%s': %s; %s", account->opts->name, account->last_error,
-                 is_retried ? "tried again in 5 minutes and at reload" : "not tried again before a reload");
+                 is_retried ? "tried again in 5 minutes and at restart" : "not tried again before a restart");
     enter(account, QP_TOKEN_REFUSED, is_retried ? REFUSED_RETRY_MS : 0);
 }
 
-static void take_failure(struct qp_account *account, const struct qp_token_call_result *result)
+static void take_failure(struct qp_account *account, const struct qp_token_call_result *result,
+                         bool is_rotated)
 {
-    bool is_redemption = account->opts->grant == QP_GRANT_REFRESH_TOKEN;
+    bool redeems = qp_account_redeems(account);
     ++account->failures;
     ++account->token_call_failures;
     snprintf(account->last_error, sizeof(account->last_error), "%s: %s", result->answer.error,
              result->answer.text);
-    if (is_redemption && result->maybe_redeemed)
+    if (is_rotated)
+        qp_account_save(account);
+    else if (redeems && result->maybe_redeemed)
         ++account->open_redemptions;
+    else if (redeems)
+        qp_account_unmark(account);
     /* A value whose fate is unknown is presented once more, not twice (DESIGN, P4). */
     bool is_spent = account->open_redemptions > 1;
-    if (is_redemption && (is_spent || result->answer.outcome == QP_GRANT_SIGN_IN))
-        need_sign_in(account);
+    if (redeems && (is_spent || result->answer.outcome == QP_GRANT_SIGN_IN))
+        end_redeeming(account, result);
     else if (result->answer.outcome == QP_GRANT_REFUSED)
         refuse(account);
     else
-        cool_down(account, result);
+        cool_down(account, result->retry_after_s);
 }
 
 static void take_result(void *owner, struct qp_token_call_result *result)
 {
     struct qp_account *account = owner;
     account->call = NULL;
-    take_refresh_token(account, &result->answer);
+    bool is_rotated = take_refresh_token(account, &result->answer);
     if (result->answer.outcome == QP_GRANT_GRANTED)
         take_grant(account, &result->answer);
     else
-        take_failure(account, result);
+        take_failure(account, result, is_rotated);
     qp_grant_answer_deinit(&result->answer);
+    qp_sign_in_go_on(account);
+    qp_orders_hear_of_call(account);
     qp_keeper_settle(account);
+    qp_keeper_look_at_drain(account->keeper);
 }
 
 /* The asks that waited are looked at again; one that still needs a newer token starts the call. */
@@ -200,43 +306,73 @@ static void pass_gap(struct qp_timer *timer)
     qp_keeper_settle(QP_CONTAINER_OF(timer, struct qp_account, spaced));
 }
 
+/* Which state what was found at the start comes to; nothing runs yet. */
+static void settle_in(struct qp_account *account)
+{
+    bool is_static = account->opts->grant == QP_GRANT_API_TOKEN;
+    if (is_static) {
+        account->token = qp_secret_dup(account->opts->api_token);
+        account->generation = 1;
+        account->issued_ms = now_of(account);
+        qp_account_damping_new_token(&account->damping, account->generation);
+    }
+    if (account->generation)
+        account->state = QP_TOKEN_FRESH;
+    if (account->generation || !qp_account_redeems(account) || account->refresh_token)
+        return;
+    const char *why = account->opts->grant == QP_GRANT_REFRESH_TOKEN
+                          ? "the configured refresh token is spent: configure a new one"
+                      : account->signed_in_unix_s ? "the last sign-in has ended: sign in again"
+                                                  : "nobody has signed in yet: sign in";
+    snprintf(account->last_error, sizeof(account->last_error), "%s", why);
+    account->state = QP_TOKEN_SIGN_IN_NEEDED;
+}
+
 void qp_account_init(struct qp_account *account, struct qp_keeper *keeper, const struct qp_account_opts *opts,
-                     unsigned index, bool allow_plain)
+                     unsigned index)
 {
     account->keeper = keeper;
     account->opts = opts;
     account->index = index;
     qp_timer_init(&account->timer, pass_timer);
     qp_timer_init(&account->spaced, pass_gap);
-    if (opts->grant == QP_GRANT_API_TOKEN)
-        return;
-    account->endpoint = qp_token_endpoint_new(keeper->loop, opts, allow_plain);
-    if (opts->grant == QP_GRANT_REFRESH_TOKEN && opts->refresh_token)
-        account->refresh_token = qp_secret_dup(opts->refresh_token);
+    if (opts->grant != QP_GRANT_API_TOKEN)
+        account->endpoint = qp_shot_range_new(keeper->loop, opts, opts->token_url, keeper->allow_plain);
+    qp_account_load(account);
+    settle_in(account);
 }
 
 void qp_account_deinit(struct qp_account *account)
 {
     qp_token_call_cancel(&account->call);
-    qp_token_endpoint_free(&account->endpoint);
+    qp_token_call_cancel(&account->exchange);
+    qp_shot_cancel(&account->revoking);
+    qp_shot_cancel(&account->whoami);
+    qp_shot_range_free(&account->endpoint);
+    qp_shot_range_free(&account->revocation);
+    qp_shot_range_free(&account->origin);
+    qp_buf_deinit(&account->whoami_url);
     qp_timer_deinit(&account->timer);
     qp_timer_deinit(&account->spaced);
     qp_secret_free(&account->token);
     qp_secret_free(&account->refresh_token);
+    qp_secret_free(&account->revoked);
 }
 
 void qp_account_start(struct qp_account *account)
 {
-    if (account->state != QP_TOKEN_EMPTY)
+    if (account->opts->grant == QP_GRANT_API_TOKEN || account->state == QP_TOKEN_REFRESHING)
         return;
-    if (account->opts->grant == QP_GRANT_API_TOKEN) {
-        struct qp_secret *token = qp_secret_dup(account->opts->api_token);
-        take_token(account, &token, 0);
-    } else if (account->opts->grant == QP_GRANT_REFRESH_TOKEN && !account->refresh_token) {
-        snprintf(account->last_error, sizeof(account->last_error), "no refresh token is there yet: sign in");
-        need_sign_in(account);
+    if (account->state == QP_TOKEN_SIGN_IN_NEEDED) {
+        qp_log_warn("token", "account '%s': %s", account->opts->name, account->last_error);
+    } else if (!account->generation) {
+        call_in_time(account);
     } else {
-        start_call(account);
+        uint64_t age_ms = now_of(account) - account->issued_ms;
+        uint64_t due_ms = renewal_due_ms(account, account->expires_ms - account->issued_ms);
+        enter(account, QP_TOKEN_FRESH, due_ms > age_ms ? due_ms - age_ms : 1);
+        qp_log_info("token", "account '%s': the vault has a token for %llu s more, no token call is needed",
+                    account->opts->name, (unsigned long long)(account->expires_ms - now_of(account)) / 1000);
     }
     qp_keeper_settle(account);
 }
@@ -264,8 +400,8 @@ static bool consider_mint(struct qp_account *account, struct qp_verdict *verdict
         qp_account_damping_spend(&account->damping, now_ms);
         qp_keeper_publish_damping(account);
     }
-    start_call(account);
-    return false;
+    /* One that cannot be begun has changed the state: the verdict is there. */
+    return !qp_account_call(account) && qp_account_consider(account, account->generation + 1, verdict);
 }
 
 bool qp_account_consider(struct qp_account *account, uint64_t generation, struct qp_verdict *verdict)
@@ -273,6 +409,11 @@ bool qp_account_consider(struct qp_account *account, uint64_t generation, struct
     *verdict = (struct qp_verdict){.outcome = QP_NEED_MET, .text = account->last_error};
     if (qp_account_has_usable_token(account) && generation <= account->generation)
         return true;
+    if (account->keeper->is_draining) {
+        *verdict = (struct qp_verdict){
+            .outcome = QP_NEED_COOLING_DOWN, .retry_after_s = 1, .text = "qproxy is stopping"};
+        return true;
+    }
     if (account->opts->grant == QP_GRANT_API_TOKEN) {
         verdict->outcome = QP_NEED_STATIC;
         verdict->text = "the origin rejects the API token and there is no newer one: check it";

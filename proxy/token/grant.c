@@ -1,4 +1,5 @@
 #include "token/grant.h"
+#include "http/form.h"
 #include "http/write.h"
 
 /* A buffer that grows leaves its old block unwiped: the callers reserve for the worst case first. */
@@ -13,39 +14,6 @@ static size_t secret_bytes(const struct qp_secret *secret)
 static size_t text_bytes(const char *text)
 {
     return text ? strlen(text) : 0;
-}
-
-static bool is_plain_in_forms(unsigned char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '*' ||
-           c == '-' || c == '.' || c == '_';
-}
-
-/* RFC 6749 appendix B: application/x-www-form-urlencoded over UTF-8. */
-static void append_form_encoded(struct qp_buf *out, struct qp_slice text)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; text.at && i < text.len; ++i) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (is_plain_in_forms(c)) {
-            qp_buf_append_char(out, (char)c);
-        } else if (c == ' ') {
-            qp_buf_append_char(out, '+');
-        } else {
-            qp_buf_append_char(out, '%');
-            qp_buf_append_char(out, hex[c >> 4]);
-            qp_buf_append_char(out, hex[c & 15]);
-        }
-    }
-}
-
-static void append_pair(struct qp_buf *out, const char *name, struct qp_slice value)
-{
-    if (qp_buf_len(out))
-        qp_buf_append_char(out, '&');
-    qp_buf_append_str(out, name);
-    qp_buf_append_char(out, '=');
-    append_form_encoded(out, value);
 }
 
 static void append_base64(struct qp_buf *out, struct qp_slice in)
@@ -68,27 +36,54 @@ static bool authenticates_in_head(const struct qp_account_opts *account)
     return account->client_auth == QP_CLIENT_AUTH_BASIC && account->client_secret;
 }
 
-void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret *refresh_token,
+static const char *const type_names[] = {
+    [QP_GRANT_BY_CLIENT] = "client_credentials",
+    [QP_GRANT_BY_REFRESH] = "refresh_token",
+    [QP_GRANT_BY_CODE] = "authorization_code",
+};
+
+static void append_secret(struct qp_buf *body, const char *name, const struct qp_secret *value)
+{
+    if (value)
+        qp_form_append_pair(body, name, qp_secret_reveal(value));
+}
+
+/* What somebody signed in for is fixed by the code: a scope sent again could only narrow it (RFC 6749 section 6). */
+static bool sends_scope(const struct qp_account_opts *account, enum qp_grant_kind kind)
+{
+    return account->scope && account->grant != QP_GRANT_AUTHORIZATION_CODE && kind != QP_GRANT_REVOKE;
+}
+
+static void append_grant(const struct qp_grant_request *request, struct qp_buf *body)
+{
+    if (request->kind == QP_GRANT_REVOKE) {
+        append_secret(body, "token", request->token);
+        return;
+    }
+    qp_form_append_pair(body, "grant_type", qp_slice_str(type_names[request->kind]));
+    append_secret(body, "refresh_token", request->token);
+    append_secret(body, "code", request->code);
+    append_secret(body, "code_verifier", request->verifier);
+    if (request->redirect_uri)
+        qp_form_append_pair(body, "redirect_uri", qp_slice_str(request->redirect_uri));
+}
+
+void qp_grant_body(const struct qp_account_opts *account, const struct qp_grant_request *request,
                    struct qp_buf *body)
 {
     qp_buf_reserve(body,
                    FIXED_BYTES + encoded_bytes_max *
                                      (text_bytes(account->client_id) + text_bytes(account->scope) +
-                                      secret_bytes(account->client_secret) + secret_bytes(refresh_token)));
-    if (account->grant == QP_GRANT_REFRESH_TOKEN) {
-        append_pair(body, "grant_type", QP_SLICE("refresh_token"));
-        if (refresh_token)
-            append_pair(body, "refresh_token", qp_secret_reveal(refresh_token));
-    } else {
-        append_pair(body, "grant_type", QP_SLICE("client_credentials"));
-    }
-    if (account->scope)
-        append_pair(body, "scope", qp_slice_str(account->scope));
+                                      text_bytes(request->redirect_uri) +
+                                      secret_bytes(account->client_secret) + secret_bytes(request->token) +
+                                      secret_bytes(request->code) + secret_bytes(request->verifier)));
+    append_grant(request, body);
+    if (sends_scope(account, request->kind))
+        qp_form_append_pair(body, "scope", qp_slice_str(account->scope));
     if (authenticates_in_head(account))
         return;
-    append_pair(body, "client_id", qp_slice_str(account->client_id));
-    if (account->client_secret)
-        append_pair(body, "client_secret", qp_secret_reveal(account->client_secret));
+    qp_form_append_pair(body, "client_id", qp_slice_str(account->client_id));
+    append_secret(body, "client_secret", account->client_secret);
 }
 
 static void append_basic(const struct qp_account_opts *account, struct qp_buf *head)
@@ -96,9 +91,9 @@ static void append_basic(const struct qp_account_opts *account, struct qp_buf *h
     struct qp_buf pair = {0};
     qp_buf_reserve(&pair, 1 + encoded_bytes_max *
                                   (text_bytes(account->client_id) + secret_bytes(account->client_secret)));
-    append_form_encoded(&pair, qp_slice_str(account->client_id));
+    qp_form_append_encoded(&pair, qp_slice_str(account->client_id));
     qp_buf_append_char(&pair, ':');
-    append_form_encoded(&pair, qp_secret_reveal(account->client_secret));
+    qp_form_append_encoded(&pair, qp_secret_reveal(account->client_secret));
     qp_buf_append_str(head, "Authorization: Basic ");
     append_base64(head, qp_buf_slice(&pair));
     qp_buf_append_str(head, "\r\n");

@@ -1,5 +1,5 @@
-/* grant.h - token requests to bytes, token answers to values. Pure: RFC 6749 sections 2.3.1, 4.4, 5.1, 5.2,
- * 6; no sockets.
+/* grant.h - token requests to bytes, token answers to values. Pure: RFC 6749 sections 2.3.1, 4.1.3, 4.4, 5.1, 5.2,
+ * 6, RFC 7636 section 4.5, RFC 7009 section 2.1; no sockets.
  *
  * The answer is hostile input: cut, deep, huge or not JSON at all.
  */
@@ -12,9 +12,24 @@
 
 enum { QP_GRANT_ANSWER_BYTES = 64 * 1024 }; /* a larger answer is not read */
 
-/* The form body; holds secrets: wipe it with qp_buf_wipe(). refresh_token: the current one for that grant,
- * else NULL. */
-void qp_grant_body(const struct qp_account_opts *account, const struct qp_secret *refresh_token,
+enum qp_grant_kind {
+    QP_GRANT_BY_CLIENT,  /* client_credentials */
+    QP_GRANT_BY_REFRESH, /* refresh_token */
+    QP_GRANT_BY_CODE,    /* authorization_code */
+    QP_GRANT_REVOKE      /* no grant but its end, at a revocation endpoint */
+};
+
+/* All borrowed. */
+struct qp_grant_request {
+    enum qp_grant_kind kind;
+    const struct qp_secret *token;    /* BY_REFRESH, REVOKE: the token in question */
+    const struct qp_secret *code;     /* BY_CODE, as are the next two */
+    const struct qp_secret *verifier; /* RFC 7636 */
+    const char *redirect_uri;
+};
+
+/* The form body; holds secrets: wipe it with qp_buf_wipe(). */
+void qp_grant_body(const struct qp_account_opts *account, const struct qp_grant_request *request,
                    struct qp_buf *body);
 /* The whole request head for a body of that length: "POST {path} HTTP/1.1", Host, Authorization for
  * client_auth basic (each part form-encoded before base64, RFC 6749 section 2.3.1), Content-Type,

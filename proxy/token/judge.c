@@ -1,6 +1,5 @@
-#include "base/alloc.h"
 #include "token/grant.h"
-#include <cJSON.h>
+#include "token/json.h"
 #include <stdio.h>
 #include <strings.h>
 
@@ -11,56 +10,14 @@ enum {
     LIFE_MAX_S = 365 * 24 * 3600
 };
 
-/* A cut answer may well hold a whole token, and cJSON itself frees what it had parsed of it. Set for each call:
- * config has hooks of its own. */
-static void set_json_hooks(void)
-{
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = qp_try_alloc, .free_fn = qp_wipe_and_free});
-}
-
-static bool is_json_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* cJSON gives C strings, so a token with a NUL inside would come out as a shorter, other token. */
-static bool hides_a_nul(struct qp_slice body)
-{
-    return memchr(body.at, 0, body.len) || qp_slice_find(body, QP_SLICE("\\u0000"));
-}
-
-/* The object that is all of the body, or NULL. */
-static cJSON *parse_object(struct qp_slice body)
-{
-    set_json_hooks();
-    if (!body.len || hides_a_nul(body))
-        return NULL;
-    const char *end = NULL;
-    cJSON *root = cJSON_ParseWithLengthOpts(body.at, body.len, &end, 0);
-    if (!root)
-        return NULL;
-    while (end < body.at + body.len && is_json_space(*end))
-        ++end;
-    if (end == body.at + body.len && cJSON_IsObject(root))
-        return root;
-    cJSON_Delete(root);
-    return NULL;
-}
-
-static const char *string_of(const cJSON *object, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text && *text ? text : NULL;
-}
-
 /* RFC 6749 section 5.2, and the envelope that the API itself uses. */
 static const char *error_code_of(const cJSON *root)
 {
-    const char *code = string_of(root, "error");
+    const char *code = qp_json_string_of(root, "error");
     if (code)
         return code;
     const cJSON *meta = cJSON_GetObjectItemCaseSensitive(root, "meta");
-    return string_of(cJSON_GetObjectItemCaseSensitive(meta, "error"), "errorCode");
+    return qp_json_string_of(cJSON_GetObjectItemCaseSensitive(meta, "error"), "errorCode");
 }
 
 /* What the endpoint says goes to log and status page: nothing in it may be more than a word, and what is longer than any
@@ -161,8 +118,8 @@ static bool judge_code(const char *code, struct qp_grant_answer *answer)
 /* A refresh token is taken whatever is wrong with the rest: the one that was sent is spent now. */
 static void judge_grant(const cJSON *root, struct qp_grant_answer *answer)
 {
-    const char *token = string_of(root, "access_token");
-    const char *refresh = string_of(root, "refresh_token");
+    const char *token = qp_json_string_of(root, "access_token");
+    const char *refresh = qp_json_string_of(root, "refresh_token");
     if (refresh)
         answer->refresh_token = qp_secret_new(qp_slice_str(refresh));
     if (!token) {
@@ -203,7 +160,7 @@ static void judge_object(unsigned status, const cJSON *root, struct qp_grant_ans
 {
     bool is_success = status >= 200 && status < 300;
     const char *code = error_code_of(root);
-    if (is_success && (!code || string_of(root, "access_token"))) {
+    if (is_success && (!code || qp_json_string_of(root, "access_token"))) {
         judge_grant(root, answer);
         return;
     }
@@ -222,7 +179,7 @@ void qp_grant_judge(unsigned status, struct qp_slice body, struct qp_grant_answe
         set_own(answer, "too_large", "the token endpoint's answer is over 64 KiB: check token_url");
         return;
     }
-    cJSON *root = parse_object(body);
+    cJSON *root = qp_json_parse_answer(body);
     if (root)
         judge_object(status, root, answer);
     else if (status >= 200 && status < 300)

@@ -3,8 +3,8 @@
  *   EMPTY -> REFRESHING -> FRESH -> STALE -> REFRESHING ...      STALE: usable, its refresh is due
  *              |   ^
  *              |   +---- COOLING_DOWN       the call failed in passing; the next one waits
- *              +-------> REFUSED            client_credentials: tried again every 5 minutes; else until reload
- *              +-------> SIGN_IN_NEEDED     until reload
+ *              +-------> REFUSED            client_credentials: tried again every 5 minutes; else until restart
+ *              +-------> SIGN_IN_NEEDED     until somebody signs in
  *
  * The keeper owns the only token call of an account that may run (single flight): requests never start one,
  * they state a need ("at least generation g") through their worker's view, and each need is answered exactly
@@ -33,7 +33,7 @@ struct qp_vault;
     X(QP_TOKEN_FRESH, "fresh", "the token is good")                                            \
     X(QP_TOKEN_STALE, "stale", "the token is usable and its refresh is due")                   \
     X(QP_TOKEN_COOLING_DOWN, "cooling-down", "the last token call failed; the next one waits") \
-    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "the refresh token is no longer accepted")    \
+    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "somebody has to sign in")                    \
     X(QP_TOKEN_REFUSED, "refused", "the token endpoint does not accept this client's configuration")
 
 enum qp_token_state {
@@ -48,10 +48,11 @@ const char *qp_token_state_text(enum qp_token_state state);
 struct qp_keeper_opts {
     const struct qp_account_opts *accounts; /* borrowed */
     unsigned account_count;
-    struct qp_vault *vault; /* borrowed; NULL: nothing survives, and only client_credentials and api_token are possible */
-    bool cache_tokens;      /* access tokens of client_credentials go into the vault too */
-    bool passive;           /* for the command line: no call is made but those that are asked for below */
-    bool allow_plain_http;  /* unit tests only: takes a token_url of http. Everywhere else such an account
+    struct qp_vault
+        *vault; /* borrowed; NULL: nothing survives, and only client_credentials and api_token are possible */
+    bool cache_tokens;     /* access tokens of client_credentials go into the vault too */
+    bool passive;          /* for the command line: no call is made but those that are asked for below */
+    bool allow_plain_http; /* unit tests only: takes a token_url of http. Everywhere else such an account
                                fails the start */
 };
 
@@ -89,7 +90,7 @@ void qp_keeper_refresh(struct qp_keeper *keeper, unsigned account_index, qp_orde
 void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Asks the origin who we are (GET /API/v3/whoami), with the account's token: gets one first if there is none, unless that would redeem a refresh
  * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok,
- * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (the identity's warning),
+ * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (Qualtrics names another one: see the identity's warning),
  * unexpected. */
 void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spend, qp_order_done *done,
                      void *owner);
@@ -103,7 +104,8 @@ struct qp_identity {
     char brand[128];
     char user[256];
     char datacenter[64];
-    char warning[384]; /* the account seems to live at another host than the configured origin; a sentence with what to do */
+    char warning
+        [384]; /* what Qualtrics has to say of the account's host or of the account; a sentence, with what to do where that is known */
 };
 
 struct qp_token_status {
@@ -117,13 +119,13 @@ struct qp_token_status {
     bool never_accepted;  /* the last two tokens were never accepted by the origin */
     uint64_t token_calls;
     uint64_t token_call_failures;
-    const char *last_error; /* in words; NULL: none. Valid until the next turn */
-    bool can_sign_in;             /* authorization_code */
-    bool can_refresh;             /* all but api_token, and not where a sign-in is needed first */
-    bool can_sign_out;            /* there is something to forget */
-    int64_t signed_in_s;          /* how long ago somebody signed in; -1: nobody did, or no grant for that */
-    int64_t refresh_token_age_s;  /* -1: none */
-    bool refresh_token_is_old;    /* older than sign_in_warn_ms */
+    const char *last_error;      /* in words; NULL: none. Valid until the next turn */
+    bool can_sign_in;            /* authorization_code */
+    bool can_refresh;            /* all but api_token, and not where a sign-in is needed first */
+    bool can_sign_out;           /* there is something to forget */
+    int64_t signed_in_s;         /* how long ago somebody signed in; -1: nobody did, or no grant for that */
+    int64_t refresh_token_age_s; /* -1: none */
+    bool refresh_token_is_old;   /* older than sign_in_warn_ms */
     const struct qp_identity *identity; /* never NULL. Valid until the next turn */
 };
 struct qp_token_status qp_keeper_status(const struct qp_keeper *keeper, unsigned account_index);

@@ -3,16 +3,9 @@
 #define QP_TOKEN_TOKEN_CALL_H
 
 #include "token/grant.h"
+#include "token/shot.h"
 
-struct qp_loop;
 struct qp_token_call;
-struct qp_token_endpoint;
-
-/* Where an account's tokens come from. Borrows the account. allow_plain: see struct qp_keeper_opts. */
-struct qp_token_endpoint *qp_token_endpoint_new(struct qp_loop *loop, const struct qp_account_opts *account,
-                                                bool allow_plain);
-/* Requires that no call is running. */
-void qp_token_endpoint_free(struct qp_token_endpoint **endpoint);
 
 struct qp_token_call_result {
     struct qp_grant_answer answer; /* the callee's to deinit */
@@ -22,9 +15,10 @@ struct qp_token_call_result {
     bool maybe_redeemed;
 };
 
-/* Calls back once, never from inside, within token_call_ms; the call is gone by then. */
-struct qp_token_call *qp_token_call_start(struct qp_token_endpoint *endpoint,
-                                          const struct qp_secret *refresh_token,
+/* Calls back once, never from inside, within token_call_ms; the call is gone by then. `request` is copied; what it points to must live as long. */
+struct qp_token_call *qp_token_call_start(struct qp_shot_range *endpoint,
+                                          const struct qp_account_opts *account,
+                                          const struct qp_grant_request *request,
                                           void (*done)(void *owner, struct qp_token_call_result *result),
                                           void *owner);
 /* No call-back follows. *call becomes NULL; NULL inside is fine. */

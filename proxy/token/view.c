@@ -233,11 +233,14 @@ void qp_view_cancel(struct qp_need *need)
 static void take_token(struct qp_view *view, struct qp_token_news *news)
 {
     struct view_account *own = &view->accounts[news->account];
+    bool is_new = news->generation != own->generation;
     qp_secret_free(&own->token);
     own->token = news->token;
     news->token = NULL;
     own->generation = news->generation;
     own->expires_ms = news->until_ms;
+    if (!is_new)
+        return;
     own->told[1] = own->told[0];
     own->told[0] = (struct told){.generation = news->generation};
 }

@@ -44,7 +44,7 @@ struct qp_token_news {
     enum qp_news_kind kind;
     unsigned account;
     uint64_t generation;     /* TOKEN: its own. OUTCOME: the one that was asked for */
-    struct qp_secret *token; /* TOKEN: the view's own copy */
+    struct qp_secret *token; /* TOKEN: the view's own copy; NULL: taken back, the account is signed out */
     uint64_t until_ms; /* TOKEN: expiry, 0: never. DAMPING: no mint on a 401 before. Monotonic: the same for
                           all loops */
     enum qp_need_outcome outcome;

@@ -74,6 +74,9 @@ def check_prints_the_effective_configuration_with_secrets_masked(env):
 @test("P8")
 def what_check_prints_is_a_configuration_again(env):
     _, out, _ = check(env, good(env))
+    code, _, err = check(env, out, name="again.json")
+    assert code == EX_CONFIG and "accounts[0].client_secret" in err and "mask" in err, "the mask is no secret: " + err
+    out = out.replace('"********"', '"env:QP_E2E_SECRET"')
     code, again, err = check(env, out, name="again.json")
     assert code == 0, err
     differ = [line for line, before in zip(again.splitlines(), out.splitlines()) if line != before]

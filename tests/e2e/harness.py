@@ -2,7 +2,8 @@
 
 A test is a function of one Env, registered by @test("P3"); its name is a sentence. After each test the harness itself checks that
   - every proxy leaves on SIGTERM with exit code 0, and no sanitizer has reported anything;
-  - P1: no secret of this run, in no encoding, is in a log, on stdout, in a command line or in any byte that a client received;
+  - P1: no secret of this run, in no encoding, is in a log, on stdout, in a command line or environment, in a vault's bytes or in any byte that a
+    client received; a vault's mode is 0600;
   - the log holds no control bytes;
   - the origins saw nothing but well-formed HTTP.
 """
@@ -312,6 +313,8 @@ class Env:
         """A whole configuration: one account at `origin` (changed by `account`), or `accounts`; keys are merged in."""
         config = {"listen": "127.0.0.1:0", "admin": {"listen": "off"}, "workers": 1, "timeouts": {"drain": "2s"}, "log": {"level": "debug"},
                   "accounts": accounts if accounts is not None else [self.account(origin, **(account or {}))]}
+        if "vault" not in keys and any(account.get("grant") in ("refresh_token", "authorization_code") for account in config["accounts"]):
+            config["vault"] = self.vault()
         for key, value in keys.items():
             if value is None:
                 config.pop(key, None)
@@ -320,6 +323,13 @@ class Env:
             else:
                 config[key] = value
         return config
+
+    def vault(self, name="vault"):
+        """The settings of a vault with a key of its own; the same ones for the same name."""
+        key = name + ".key"
+        if not os.path.exists(self.path(key)):
+            self.write(key, self.secret(os.urandom(32).hex()) + "\n")
+        return {"path": self.path(name), "key": "file:" + self.path(key)}
 
     def environ(self, **more):
         environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder,
@@ -344,7 +354,11 @@ class Env:
             listens = [config.get("listen", [])] + [account.get("listen", []) for account in config["accounts"]]
             listeners = sum(1 if isinstance(listen, str) else len(listen) for listen in listens)
         self._number += 1
-        path = self.write("qproxy-%d.json" % self._number, json.dumps(config, indent=1))
+        text = json.dumps(config, indent=1)
+        path = self.write("qproxy-%d.json" % self._number, text)
+        environ = environ or self.environ()
+        if "env:QP_E2E_SECRET" not in text:
+            environ.pop("QP_E2E_SECRET", None)  # nobody's secret here: it would stay where it is
         return self.start(["run", "-c", path], environ).wait_listening(listeners)
 
     def run(self, arguments, environ=None, seconds=15 * SLOWNESS):
@@ -407,6 +421,7 @@ class Env:
                 faults += ["at the origin: %s: %s" % (type(error).__name__, error) for error in origin.errors]
         for proxy in self.proxies:
             self._look_at_log(proxy, faults)
+        self._look_at_vaults(faults)
         sweep = Sweep(self.secrets)
         for data in self._received:
             faults += ["P1: a client received %s" % leak for leak in sweep(bytes(data))]
@@ -416,6 +431,23 @@ class Env:
         with contextlib.suppress(OSError):
             with open("/proc/%d/cmdline" % proxy.pid, "rb") as file:
                 faults += ["P1: the command line holds %s" % leak for leak in leaks(file.read(), self.secrets)]
+        with contextlib.suppress(OSError):
+            with open("/proc/%d/environ" % proxy.pid, "rb") as file:
+                faults += ["P1: the environment holds %s" % leak for leak in leaks(file.read(), self.secrets)]
+
+    def _look_at_vaults(self, faults):
+        """Whatever begins as a vault does, under any name: copies and temporary files too."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    content = file.read() if file.read(8) == b"QPVAULT\n" else None
+                if content is None:
+                    continue
+                mode = os.stat(path).st_mode & 0o777
+                if mode != 0o600:
+                    faults.append("P1: the vault %s has the mode %o" % (name, mode))
+                faults += ["P1: the vault %s holds %s" % (name, leak) for leak in leaks(content, self.secrets)]
 
     def _look_at_log(self, proxy, faults):
         with open(proxy.log_path, "rb") as file:

@@ -25,7 +25,7 @@ BELOW = {
 LIBRARIES = {
     r"llhttp\.h": ("llhttp", {"http"}),
     r"(mbedtls|psa)/.*": ("mbedTLS", {"net", "token", "standin"}),
-    r"cJSON(_Utils)?\.h": ("cJSON", {"token", "config", "admin", "standin"}),
+    r"cJSON(_Utils)?\.h": ("cJSON", {"token", "config", "admin", "cli", "standin"}),
     r"uv(/.*)?\.h": ("libuv", {"net", "cli"}),
 }
 

@@ -31,8 +31,16 @@ void si_legacy_file(struct si_call *call);
 void si_import_start(struct si_call *call);
 void si_import_poll(struct si_call *call);
 
+/* authorize.c */
+void si_authorize(struct si_call *call);
+void si_sign_in(struct si_call *call);
+void si_consent(struct si_call *call);
+
 /* oauth.c */
 void si_token(struct si_call *call);
+
+/* revoke.c */
+void si_revoke(struct si_call *call);
 
 /* probe.c */
 void si_echo_answer(struct si_call *call);

@@ -78,7 +78,7 @@ static unsigned post_knobs(struct order *order)
     struct si_world *world = order->control->world;
     struct si_knobs defaults;
     char why[160];
-    si_knobs_default(&defaults, world->opts.token_life_s);
+    si_knobs_default(&defaults, world->opts.token_life_s, world->opts.datacenter);
     si_lock(world);
     bool good = si_knobs_apply(&world->knobs, &defaults, qp_buf_slice(&order->body), why, sizeof(why));
     si_unlock(world);
@@ -101,9 +101,12 @@ static unsigned issued(struct order *order)
 {
     struct si_world *world = order->control->world;
     si_lock(world);
+    qp_buf_append_char(&order->out, '{');
     si_tokens_write(&world->tokens, &order->out);
+    qp_buf_append_str(&order->out, ",\"codes\":");
+    si_codes_write(&world->sign_ins, &order->out);
     si_unlock(world);
-    qp_buf_append_char(&order->out, '\n');
+    qp_buf_append_str(&order->out, "}\n");
     return 200;
 }
 

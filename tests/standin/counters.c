@@ -7,7 +7,18 @@ static const char *const route_names[SI_ROUTES] = {
     SI_ROUTE_MAP(SI_ROUTE_NAME)
 #undef SI_ROUTE_NAME
 };
-static const char *const grant_names[SI_GRANTS] = {"client_credentials", "refresh_token", "other"};
+static const char *const grant_names[SI_GRANTS] = {"client_credentials", "refresh_token",
+                                                   "authorization_code", "other"};
+static const char *const pages_names[SI_PAGES_ENDS] = {
+#define SI_PAGES_NAME(id, name) name,
+    SI_PAGES_MAP(SI_PAGES_NAME)
+#undef SI_PAGES_NAME
+};
+static const char *const revocation_names[SI_REVOCATIONS] = {
+#define SI_REVOCATION_NAME(id, name) name,
+    SI_REVOCATION_MAP(SI_REVOCATION_NAME)
+#undef SI_REVOCATION_NAME
+};
 
 void si_counters_reset(struct si_counters *counters)
 {
@@ -96,7 +107,14 @@ static void write_token_calls(const struct si_counters *counters, struct qp_buf 
     qp_buf_append_char(out, '}');
 }
 
-static void write_redemptions(const struct si_tokens *tokens, struct qp_buf *out)
+/* A member of an object, the first one with at == 0. */
+static void write_count(unsigned at, const char *name, uint64_t value, struct qp_buf *out)
+{
+    qp_buf_append_fmt(out, "%s\"%s\":%llu", at ? "," : "", name, (unsigned long long)value);
+}
+
+static void write_redemptions(const struct si_counters *counters, const struct si_tokens *tokens,
+                              struct qp_buf *out)
 {
     uint64_t most = 0;
     uint64_t repeated = 0;
@@ -108,9 +126,32 @@ static void write_redemptions(const struct si_tokens *tokens, struct qp_buf *out
         revoked += refresh->revoked;
     }
     qp_buf_append_fmt(
-        out, ",\"redemptions\":{\"refresh_tokens\":%zu,\"most\":%llu,\"repeated\":%llu,\"revoked\":%llu}",
+        out, ",\"redemptions\":{\"refresh_tokens\":%zu,\"most\":%llu,\"repeated\":%llu,\"revoked\":%llu",
         tokens->refresh_count, (unsigned long long)most, (unsigned long long)repeated,
         (unsigned long long)revoked);
+    qp_buf_append_str(out, ",\"ends\":{");
+    for (unsigned i = 0; i < SI_REDEEM_ENDS; i++)
+        write_count(i, si_redeemed_name(i), counters->refreshed[i], out);
+    qp_buf_append_str(out, "}}");
+}
+
+static void write_sign_ins(const struct si_counters *counters, struct qp_buf *out)
+{
+    uint64_t refused = 0;
+    qp_buf_append_str(out, ",\"sign_ins\":{");
+    for (unsigned i = 0; i < SI_PAGES_ENDS; i++)
+        write_count(i, pages_names[i], counters->pages[i], out);
+    for (unsigned i = SI_CODE_REDEEMED + 1; i < SI_CODE_ENDS; i++)
+        refused += counters->code[i];
+    qp_buf_append_fmt(out, "},\"codes\":{\"issued\":%llu,\"redeemed\":%llu,\"refused\":%llu,\"why\":{",
+                      (unsigned long long)counters->pages[SI_PAGES_ALLOWED],
+                      (unsigned long long)counters->code[SI_CODE_REDEEMED], (unsigned long long)refused);
+    for (unsigned i = SI_CODE_REDEEMED + 1; i < SI_CODE_ENDS; i++)
+        write_count(i - SI_CODE_REDEEMED - 1, si_code_words(i)->name, counters->code[i], out);
+    qp_buf_append_str(out, "}},\"revocations\":{");
+    for (unsigned i = 0; i < SI_REVOCATIONS; i++)
+        write_count(i, revocation_names[i], counters->revocation[i], out);
+    qp_buf_append_char(out, '}');
 }
 
 static void write_posts(const struct si_counters *counters, struct qp_buf *out)
@@ -154,7 +195,8 @@ void si_counters_write(const struct si_counters *counters, const struct si_token
                        struct qp_buf *out)
 {
     write_token_calls(counters, out);
-    write_redemptions(tokens, out);
+    write_redemptions(counters, tokens, out);
+    write_sign_ins(counters, out);
     qp_buf_append_fmt(out, ",\"tokens_issued\":%llu,\"rejected_401\":%llu,\"rejected\":{",
                       (unsigned long long)tokens->issued, (unsigned long long)si_rejected_total(counters));
     for (unsigned i = SI_UNKNOWN; i < SI_VERDICTS; i++)

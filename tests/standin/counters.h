@@ -2,11 +2,16 @@
 #ifndef STANDIN_COUNTERS_H
 #define STANDIN_COUNTERS_H
 
+#include "sign_ins.h"
 #include "tokens.h"
 
 #define SI_ROUTE_MAP(X)                            \
     X(SI_ROUTE_UNKNOWN, "unknown")                 \
+    X(SI_ROUTE_AUTHORIZE, "authorize")             \
+    X(SI_ROUTE_SIGN_IN, "sign_in")                 \
+    X(SI_ROUTE_CONSENT, "consent")                 \
     X(SI_ROUTE_TOKEN, "token")                     \
+    X(SI_ROUTE_REVOKE, "revoke")                   \
     X(SI_ROUTE_WHOAMI, "whoami")                   \
     X(SI_ROUTE_SURVEYS, "surveys")                 \
     X(SI_ROUTE_SURVEY, "survey")                   \
@@ -43,9 +48,36 @@ enum si_route_id {
         SI_ROUTES
 };
 
-enum si_grant { SI_GRANT_CLIENT, SI_GRANT_REFRESH, SI_GRANT_OTHER, SI_GRANTS };
+enum si_grant { SI_GRANT_CLIENT, SI_GRANT_REFRESH, SI_GRANT_CODE, SI_GRANT_OTHER, SI_GRANTS };
 
-enum { SI_OUTCOMES = 16, SI_ECHOES = 4096, SI_HASH_TEXT = 65, SI_KEYS = 65536 };
+/* What becomes of a person's way through the pages. */
+#define SI_PAGES_MAP(X)                           \
+    X(SI_PAGES_BEGUN, "begun")                    \
+    X(SI_PAGES_SHOWN_FAULT, "shown_faults")       \
+    X(SI_PAGES_SENT_FAULT, "redirected_faults")   \
+    X(SI_PAGES_WRONG_PASSWORD, "wrong_passwords") \
+    X(SI_PAGES_DENIED, "denied")                  \
+    X(SI_PAGES_ALLOWED, "allowed")
+enum si_pages {
+#define SI_PAGES_ENUM(id, name) id,
+    SI_PAGES_MAP(SI_PAGES_ENUM)
+#undef SI_PAGES_ENUM
+        SI_PAGES_ENDS
+};
+
+#define SI_REVOCATION_MAP(X)            \
+    X(SI_REVOCATION_DONE, "done")       \
+    X(SI_REVOCATION_UNKNOWN, "unknown") \
+    X(SI_REVOCATION_REFUSED, "refused") \
+    X(SI_REVOCATION_FAILED, "failed")
+enum si_revocation {
+#define SI_REVOCATION_ENUM(id, name) id,
+    SI_REVOCATION_MAP(SI_REVOCATION_ENUM)
+#undef SI_REVOCATION_ENUM
+        SI_REVOCATIONS
+};
+
+enum { SI_OUTCOMES = 32, SI_ECHOES = 4096, SI_HASH_TEXT = 65, SI_KEYS = 65536 };
 
 struct si_outcome {
     char name[32];
@@ -74,6 +106,10 @@ struct si_counters {
     uint64_t token_calls_open;
     uint64_t token_calls_open_most;
     struct si_outcome outcome[SI_OUTCOMES];
+    uint64_t pages[SI_PAGES_ENDS];
+    uint64_t code[SI_CODE_ENDS];        /* presented at the token endpoint, by what came of it */
+    uint64_t refreshed[SI_REDEEM_ENDS]; /* refresh tokens, likewise */
+    uint64_t revocation[SI_REVOCATIONS];
     uint64_t rejected[SI_VERDICTS]; /* 401 by reason */
     uint64_t no_credential;
     uint64_t two_credentials;

@@ -31,6 +31,42 @@ bool si_form_decode(struct qp_slice text, char out[SI_FORM_VALUE])
     return true;
 }
 
+bool si_form_is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+void si_form_encode(struct qp_buf *out, struct qp_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (si_form_is_unreserved(text.at[i]))
+            qp_buf_append_char(out, text.at[i]);
+        else
+            qp_buf_append_fmt(out, "%%%02X", (unsigned char)text.at[i]);
+    }
+}
+
+static bool scope_holds(const char *scope, struct qp_slice word)
+{
+    struct qp_slice rest = qp_slice_str(scope);
+    while (rest.at)
+        if (qp_slice_is(qp_slice_cut(&rest, ' '), word))
+            return true;
+    return false;
+}
+
+bool si_scope_is_within(const char *scope, const char *other)
+{
+    struct qp_slice rest = qp_slice_str(scope);
+    while (rest.at) {
+        struct qp_slice word = qp_slice_cut(&rest, ' ');
+        if (word.len > 0 && !scope_holds(other, word))
+            return false;
+    }
+    return true;
+}
+
 unsigned si_form_find(struct qp_slice pairs, const char *name, char out[SI_FORM_VALUE])
 {
     unsigned found = 0;
@@ -39,8 +75,10 @@ unsigned si_form_find(struct qp_slice pairs, const char *name, char out[SI_FORM_
         struct qp_slice key = qp_slice_cut(&pair, '=');
         if (!qp_slice_is(key, qp_slice_str(name)))
             continue;
-        if (found++ == 0 && !si_form_decode(pair, out))
-            return 2; /* as bad as a repeated one: the request is refused */
+        if (found++ > 0 || si_form_decode(pair, out))
+            continue;
+        out[0] = '\0';
+        return 2; /* as bad as a repeated one: the request is refused */
     }
     return found;
 }

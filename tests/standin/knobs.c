@@ -42,12 +42,21 @@ static const struct row rows[] = {
     TEXT("token_fail.kind", token_fail_kind, FAIL_KINDS),
     INT("token_delay_ms", token_delay_ms, 0, 600000),
     BOOL("rotate", rotate),
+    INT("grace_s", grace_s, 0, 1000000),
+    INT("code_life_s", code_life_s, 0, 1000000),
+    BOOL("require_pkce", require_pkce),
+    TEXT("offline_word", offline_word, NULL),
+    BOOL("auto_consent", auto_consent),
+    TEXT("auth_error", auth_error, NULL),
+    TEXT("iss", iss, NULL),
+    INT("revoke_status", revoke_status, 0, 599),
     BOOL("always_401", always_401),
     BOOL("forbid_403", forbid_403),
     INT("rate_429.count", rate_429_count, SI_FOR_EVER, 1000000000),
     INT("rate_429.retry_after", rate_429_retry_after, SI_NONE, 1000000),
     INT("status_503", status_503, SI_FOR_EVER, 1000000000),
     BOOL("reject_both_headers", reject_both_headers),
+    TEXT("datacenter", datacenter, NULL),
     TEXT("notice", notice, NULL),
     TEXT("next_page_host", next_page_host, NULL),
     BOOL("gzip", gzip),
@@ -63,18 +72,23 @@ static const struct row rows[] = {
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
-void si_knobs_default(struct si_knobs *knobs, uint64_t token_life_s)
+void si_knobs_default(struct si_knobs *knobs, uint64_t token_life_s, const char *datacenter)
 {
     *knobs = (struct si_knobs){
         .token_life_s = (int64_t)token_life_s,
         .token_fail_kind = "http_500",
         .rotate = true,
+        .code_life_s = 60,
+        .require_pkce = true,
+        .offline_word = "offline",
+        .iss = SI_ISS_SELF,
         .rate_429_retry_after = SI_NONE,
         .reject_when = "end",
         .export_polls = 2,
         .export_bytes = (int64_t)256 << 10,
         .origin_keepalive = true,
     };
+    snprintf(knobs->datacenter, sizeof(knobs->datacenter), "%s", datacenter);
 }
 
 static void *member(struct si_knobs *knobs, const struct row *row)

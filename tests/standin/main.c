@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -268,6 +269,10 @@ static const struct option options[] = {
     {"client-secret", required_argument, NULL, 's'},
     {"api-token", required_argument, NULL, 'a'},
     {"refresh-token", required_argument, NULL, 'r'},
+    {"redirect-uri", required_argument, NULL, 'R'},
+    {"user", required_argument, NULL, 'u'},
+    {"public-client", no_argument, NULL, 'p'},
+    {"datacenter", required_argument, NULL, 'd'},
     {"seed", required_argument, NULL, 'n'},
     {"exit-with-stdin", no_argument, NULL, 'x'},
     {"help", no_argument, NULL, 'h'},
@@ -278,7 +283,8 @@ static void usage(FILE *to)
 {
     fputs("usage: qproxy-standin --cert FILE --key FILE [--listen 127.0.0.1:0] [--control 127.0.0.1:0]\n"
           "           [--threads 1] [--token-life SECONDS] [--client-id ID] [--client-secret S]\n"
-          "           [--api-token T] [--refresh-token T] [--seed N] [--exit-with-stdin]\n",
+          "           [--api-token T] [--refresh-token T] [--redirect-uri URI]... [--user NAME:PASSWORD]...\n"
+          "           [--public-client] [--datacenter ID] [--seed N] [--exit-with-stdin]\n",
           to);
 }
 
@@ -293,41 +299,67 @@ static uint64_t number(const char *text, uint64_t most)
     return value;
 }
 
+/* Options that are one text. */
+static const struct {
+    int option;
+    size_t member; /* of struct si_opts: a const char * */
+} texts[] = {
+    {'l', offsetof(struct si_opts, listen)},     {'c', offsetof(struct si_opts, control)},
+    {'e', offsetof(struct si_opts, cert_file)},  {'k', offsetof(struct si_opts, key_file)},
+    {'i', offsetof(struct si_opts, client_id)},  {'s', offsetof(struct si_opts, client_secret)},
+    {'a', offsetof(struct si_opts, api_token)},  {'r', offsetof(struct si_opts, refresh_token)},
+    {'d', offsetof(struct si_opts, datacenter)},
+};
+
+static bool take_text(struct si_opts *opts, int option)
+{
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].option != option)
+            continue;
+        *(const char **)((char *)opts + texts[i].member) = optarg;
+        return true;
+    }
+    return false;
+}
+
+static void add_user(struct si_opts *opts, const char *text)
+{
+    struct qp_slice rest = qp_slice_str(text);
+    struct qp_slice name = qp_slice_cut(&rest, ':');
+    if (name.len == 0 || rest.len == 0 || opts->user_count == SI_USERS)
+        die("--user: NAME:PASSWORD is wanted, not too often");
+    opts->users[opts->user_count++] = (struct si_user){.name = name, .password = rest.at};
+}
+
+static void add_redirect_uri(struct si_opts *opts, const char *text)
+{
+    if (opts->redirect_uri_count == SI_REDIRECT_URIS)
+        die("--redirect-uri: too many");
+    opts->redirect_uris[opts->redirect_uri_count++] = text;
+}
+
 static void take_option(struct si_opts *opts, int option)
 {
+    if (take_text(opts, option))
+        return;
     switch (option) {
-    case 'l':
-        opts->listen = optarg;
-        break;
-    case 'c':
-        opts->control = optarg;
-        break;
-    case 'e':
-        opts->cert_file = optarg;
-        break;
-    case 'k':
-        opts->key_file = optarg;
-        break;
     case 't':
         opts->threads = (unsigned)number(optarg, MOST_THREADS);
         break;
     case 'f':
         opts->token_life_s = number(optarg, 100000000);
         break;
-    case 'i':
-        opts->client_id = optarg;
-        break;
-    case 's':
-        opts->client_secret = optarg;
-        break;
-    case 'a':
-        opts->api_token = optarg;
-        break;
-    case 'r':
-        opts->refresh_token = optarg;
-        break;
     case 'n':
         opts->seed = number(optarg, UINT64_MAX);
+        break;
+    case 'u':
+        add_user(opts, optarg);
+        break;
+    case 'R':
+        add_redirect_uri(opts, optarg);
+        break;
+    case 'p':
+        opts->is_public = true;
         break;
     case 'x':
         opts->exit_with_stdin = true;
@@ -348,12 +380,15 @@ int main(int argc, char **argv)
         .control = "127.0.0.1:0",
         .client_id = "standin-client",
         .client_secret = "standin-secret",
+        .datacenter = "az1",
         .token_life_s = 3600,
         .seed = 1,
         .threads = 1,
     };
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         take_option(&opts, option);
+    if (opts.user_count == 0)
+        add_user(&opts, "researcher:correct horse");
     if (!opts.cert_file || !opts.key_file || optind != argc || opts.threads == 0) {
         usage(stderr);
         return 64;

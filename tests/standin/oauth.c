@@ -1,17 +1,15 @@
-/* oauth.c - POST /oauth2/token: client_credentials and refresh_token, with rotation and reuse detection.
+/* oauth.c - POST /oauth2/token: client_credentials, authorization_code and refresh_token, with rotation and reuse detection.
  *
- * Parameters come in a form body or in the query; the client authenticates by Basic or by parameters, not by both (RFC 6749 section
- * 2.3). A token is issued (and a refresh token spent) when the call arrives, even if the reply is delayed or never read.
+ * A token is issued (and a code or a refresh token spent) when the call arrives, even if the reply is delayed or never read.
  */
 #include "answers.h"
-#include "form.h"
+#include "client.h"
 #include <stdio.h>
 
 struct grant_call {
     enum si_grant grant;
-    char refresh_token[SI_FORM_VALUE];
-    char scope[SI_FORM_VALUE];
-    bool by_basic; /* a failed Basic is answered with a challenge */
+    char scope[SI_FORM_VALUE]; /* asked for; then what is granted */
+    char kind[32];             /* of a failure that a knob wants; empty: none */
 };
 
 /* ---- replies ---- */
@@ -39,14 +37,11 @@ static void count(struct si_call *call, enum si_grant grant, const char *outcome
     si_unlock(call->world);
 }
 
-static void token_error(struct si_call *call, const struct grant_call *grant, unsigned status,
-                        const char *error, const char *description)
+static void token_error(struct si_call *call, const struct grant_call *grant, const char *error,
+                        const char *description)
 {
     count(call, grant->grant, error);
-    if (grant->by_basic && status == 401)
-        si_head_line(call, "WWW-Authenticate", "Basic realm=\"oauth2\"");
-    call->status = status;
-    qp_buf_append_fmt(&call->out, "{\"error\":\"%s\",\"error_description\":\"%s\"}", error, description);
+    si_client_refuse(call, error, description);
     token_send(call);
 }
 
@@ -74,18 +69,15 @@ static void fail_status(struct si_call *call, unsigned status)
 }
 
 /* Gives false for a kind that lets the call go on to a (changed) success. */
-static bool fail(struct si_call *call, struct grant_call *grant, const char *kind)
+static bool fail(struct si_call *call, const struct grant_call *grant)
 {
+    const char *kind = grant->kind;
     unsigned status = 0;
     if (strcmp(kind, "no_expires") == 0 || strcmp(kind, "bad_token") == 0 ||
         strcmp(kind, "wrong_type") == 0 || strcmp(kind, "lost") == 0)
         return false;
-    if (strcmp(kind, "invalid_client") == 0) {
-        token_error(call, grant, 401, kind, "Asked for by a knob.");
-        return true;
-    }
     if (strncmp(kind, "invalid_", 8) == 0) {
-        token_error(call, grant, 400, kind, "Asked for by a knob.");
+        token_error(call, grant, kind, "Asked for by a knob.");
         return true;
     }
     count(call, grant->grant, kind);
@@ -114,11 +106,13 @@ static bool fail(struct si_call *call, struct grant_call *grant, const char *kin
 
 /* ---- success ---- */
 
+/* refresh_token empty: none is given. */
 static void token_success(struct si_call *call, const struct grant_call *grant, uint64_t family,
-                          const char *kind)
+                          const char *refresh_token)
 {
     struct qp_buf *out = &call->out;
     struct si_world *world = call->world;
+    const char *kind = grant->kind;
     uint64_t life = (uint64_t)call->knobs.token_life_s;
     si_lock(world);
     bool no_expires = strcmp(kind, "no_expires") == 0;
@@ -126,18 +120,18 @@ static void token_success(struct si_call *call, const struct grant_call *grant, 
     si_count_outcome(&world->counters, grant->grant, kind[0] ? kind : "ok");
     qp_buf_append_fmt(out, "{\"access_token\":\"%s%s\"", access->value,
                       strcmp(kind, "bad_token") == 0 ? "\\r\\nX-Injected: 1" : "");
-    if (family && call->knobs.rotate) {
+    si_unlock(world);
+    if (refresh_token[0]) {
         qp_buf_append_str(out, ",\"refresh_token\":\"");
-        qp_buf_append_json(out, qp_slice_str(si_tokens_refresh_new(&world->tokens, family, NULL)->value));
+        qp_buf_append_json(out, qp_slice_str(refresh_token));
         qp_buf_append_char(out, '"');
     }
-    si_unlock(world);
     if (strcmp(kind, "wrong_type") == 0)
         qp_buf_append_fmt(out, ",\"expires_in\":\"%llu\"", (unsigned long long)life);
     else if (!no_expires)
         qp_buf_append_fmt(out, ",\"expires_in\":%llu", (unsigned long long)life);
     qp_buf_append_str(out, ",\"scope\":\"");
-    qp_buf_append_json(out, grant->scope[0] ? qp_slice_str(grant->scope) : QP_SLICE("manage:all"));
+    qp_buf_append_json(out, grant->scope[0] ? qp_slice_str(grant->scope) : QP_SLICE(SI_DEFAULT_SCOPE));
     qp_buf_append_str(out, "\",\"token_type\":\"bearer\"}");
     call->status = 200;
     if (strcmp(kind, "lost") == 0)
@@ -146,93 +140,141 @@ static void token_success(struct si_call *call, const struct grant_call *grant, 
         token_send(call);
 }
 
-/* ---- the request ---- */
+/* ---- the grants ---- */
 
-/* From the query and a form body together; more than once is an error (RFC 6749 section 3.2). */
-static unsigned parameter(const struct si_call *call, const char *name, char out[SI_FORM_VALUE])
+static void grant_client(struct si_call *call, struct grant_call *grant)
 {
-    struct qp_slice type = si_field(call, "Content-Type");
-    struct qp_slice form = QP_SLICE("application/x-www-form-urlencoded");
-    out[0] = '\0';
-    unsigned found = si_form_find(call->query, name, out);
-    bool is_form = type.len >= form.len && qp_slice_is_nocase(qp_slice(type.at, form.len), form);
-    char again[SI_FORM_VALUE];
-    if (is_form && qp_buf_len(&call->body) > 0)
-        found += si_form_find(qp_buf_slice(&call->body), name, found ? again : out);
-    return found;
+    if (call->world->opts.is_public) /* RFC 6749 section 4.4 */
+        token_error(call, grant, "unauthorized_client",
+                    "A client without a secret cannot have tokens of its own.");
+    else
+        token_success(call, grant, 0, "");
 }
 
-/* NULL when the client is who it says; else the error. */
-static const char *authenticate(struct si_call *call, struct grant_call *grant)
-{
-    char id[SI_FORM_VALUE];
-    char secret[SI_FORM_VALUE];
-    struct qp_slice basic = si_field(call, "Authorization");
-    unsigned ids = parameter(call, "client_id", id);
-    unsigned secrets = parameter(call, "client_secret", secret);
-    grant->by_basic = basic.at != NULL;
-    if (ids > 1 || secrets > 1 || (basic.at && secrets))
-        return "invalid_request";
-    if (basic.at && !si_form_basic(basic, id, secret))
-        return "invalid_client";
-    if (!basic.at && (!ids || !secrets))
-        return "invalid_client";
-    bool known =
-        strcmp(id, call->world->opts.client_id) == 0 && strcmp(secret, call->world->opts.client_secret) == 0;
-    return known ? NULL : "invalid_client";
-}
-
-static const char *take_knob(struct si_call *call, char kind[32])
+static void grant_refresh(struct si_call *call, struct grant_call *grant)
 {
     struct si_world *world = call->world;
-    kind[0] = '\0';
+    struct si_redemption redemption = {0};
+    char refresh_token[SI_FORM_VALUE];
+    if (si_client_param(call, "refresh_token", refresh_token) != 1) {
+        token_error(call, grant, "invalid_request", "One refresh_token is wanted.");
+        return;
+    }
+    struct qp_slice value = qp_slice_str(refresh_token);
+    enum si_redeemed redeemed = SI_REDEEM_UNKNOWN;
+    si_lock(world);
+    const struct si_family *family = si_tokens_refresh_family(&world->tokens, value);
+    bool widened = family && family->scope && !si_scope_is_within(grant->scope, family->scope);
+    if (family && family->scope && !grant->scope[0]) /* RFC 6749 section 6 */
+        snprintf(grant->scope, sizeof(grant->scope), "%s", family->scope);
+    if (!widened) {
+        redeemed = si_tokens_redeem(&world->tokens, value, call->knobs.rotate,
+                                    (uint64_t)call->knobs.grace_s * 1000, &redemption);
+        world->counters.refreshed[redeemed]++;
+    }
+    si_unlock(world);
+    if (widened)
+        token_error(call, grant, "invalid_scope", "More than was granted.");
+    else if (redeemed == SI_REDEEMED || redeemed == SI_REDEEMED_AGAIN)
+        token_success(call, grant, redemption.family, redemption.successor);
+    else
+        token_error(call, grant, "invalid_grant",
+                    "The refresh token is invalid, expired, revoked or was used.");
+}
+
+/* For a code that is redeemed: the family of tokens, and the refresh token if the scope asks for one. The caller holds the lock. */
+static void begin_family(struct si_call *call, struct grant_call *grant, struct si_sign_in *sign_in,
+                         char refresh_token[SI_REFRESH_TEXT])
+{
+    struct si_tokens *tokens = &call->world->tokens;
+    const char *word = call->knobs.offline_word;
+    snprintf(grant->scope, sizeof(grant->scope), "%s", sign_in->scope);
+    sign_in->family = si_tokens_family_new(tokens, sign_in->user, sign_in->scope);
+    if (!word[0] || si_scope_is_within(word, sign_in->scope))
+        snprintf(refresh_token, SI_REFRESH_TEXT, "%s",
+                 si_tokens_refresh_new(tokens, sign_in->family, NULL)->value);
+}
+
+static void grant_code(struct si_call *call, struct grant_call *grant)
+{
+    struct si_world *world = call->world;
+    char code[SI_FORM_VALUE];
+    char redirect_uri[SI_FORM_VALUE];
+    char verifier[SI_FORM_VALUE];
+    unsigned codes = si_client_param(call, "code", code);
+    unsigned redirect_uris = si_client_param(call, "redirect_uri", redirect_uri);
+    unsigned verifiers = si_client_param(call, "code_verifier", verifier);
+    if (codes != 1 || redirect_uris > 1 || verifiers > 1) {
+        token_error(call, grant, "invalid_request",
+                    "One code, one redirect_uri and one code_verifier are wanted.");
+        return;
+    }
+    struct si_sign_in *sign_in;
+    char refresh_token[SI_REFRESH_TEXT] = "";
+    si_lock(world);
+    enum si_code_end end = si_code_redeem(&world->sign_ins, code, redirect_uri, verifier, &sign_in);
+    world->counters.code[end]++;
+    if (end == SI_CODE_REDEEMED)
+        begin_family(call, grant, sign_in, refresh_token);
+    else if (end == SI_CODE_USED)
+        si_tokens_revoke_family(&world->tokens, sign_in->family);
+    uint64_t family = sign_in ? sign_in->family : 0;
+    si_unlock(world);
+    const struct si_code_words *words = si_code_words(end);
+    if (words->error)
+        token_error(call, grant, words->error, words->description);
+    else
+        token_success(call, grant, family, refresh_token);
+}
+
+static const struct {
+    const char *type;
+    enum si_grant grant;
+    void (*run)(struct si_call *call, struct grant_call *grant);
+} grants[] = {
+    {"client_credentials", SI_GRANT_CLIENT, grant_client},
+    {"refresh_token", SI_GRANT_REFRESH, grant_refresh},
+    {"authorization_code", SI_GRANT_CODE, grant_code},
+};
+enum { GRANT_TYPES = sizeof(grants) / sizeof(grants[0]) };
+
+/* ---- the request ---- */
+
+static void begin_call(struct si_call *call, struct grant_call *grant)
+{
+    struct si_world *world = call->world;
     si_lock(world);
     if (si_knob_take(&world->knobs.token_fail_count))
-        memcpy(kind, world->knobs.token_fail_kind, 32);
+        memcpy(grant->kind, world->knobs.token_fail_kind, sizeof(grant->kind));
     world->counters.token_calls++;
     world->counters.token_calls_open++;
     if (world->counters.token_calls_open > world->counters.token_calls_open_most)
         world->counters.token_calls_open_most = world->counters.token_calls_open;
     si_unlock(world);
     call->token_call_open = true;
-    return kind;
 }
 
 void si_token(struct si_call *call)
 {
     struct grant_call grant = {.grant = SI_GRANT_OTHER};
-    char kind[32];
-    char name[SI_FORM_VALUE];
-    unsigned names = parameter(call, "grant_type", name);
-    if (strcmp(name, "client_credentials") == 0)
-        grant.grant = SI_GRANT_CLIENT;
-    else if (strcmp(name, "refresh_token") == 0)
-        grant.grant = SI_GRANT_REFRESH;
-    if (take_knob(call, kind)[0] && fail(call, &grant, kind))
+    char type[SI_FORM_VALUE];
+    unsigned types = si_client_param(call, "grant_type", type);
+    size_t at = 0;
+    while (at < GRANT_TYPES && strcmp(type, grants[at].type) != 0)
+        at++;
+    if (at < GRANT_TYPES)
+        grant.grant = grants[at].grant;
+    begin_call(call, &grant);
+    if (grant.kind[0] && fail(call, &grant))
         return;
-    const char *refused = authenticate(call, &grant);
-    unsigned refresh_tokens = parameter(call, "refresh_token", grant.refresh_token);
-    unsigned scopes = parameter(call, "scope", grant.scope);
-    if (names != 1 || scopes > 1 || refresh_tokens > 1 ||
-        (grant.grant == SI_GRANT_REFRESH && refresh_tokens == 0))
+    const char *refused = si_client_authenticate(call);
+    if (types != 1 || si_client_param(call, "scope", grant.scope) > 1)
         refused = "invalid_request";
-    if (refused) {
-        token_error(call, &grant, strcmp(refused, "invalid_client") == 0 ? 401 : 400, refused, "Refused.");
-        return;
-    }
-    if (grant.grant == SI_GRANT_OTHER) {
-        token_error(call, &grant, 400, "unsupported_grant_type", "client_credentials or refresh_token.");
-        return;
-    }
-    uint64_t family = 0;
-    si_lock(call->world);
-    bool redeemed = grant.grant == SI_GRANT_CLIENT ||
-                    si_tokens_redeem(&call->world->tokens, qp_slice_str(grant.refresh_token),
-                                     call->knobs.rotate, &family);
-    si_unlock(call->world);
-    if (redeemed)
-        token_success(call, &grant, family, kind);
+    if (refused)
+        token_error(call, &grant, refused, "Refused.");
+    else if (at == GRANT_TYPES)
+        token_error(call, &grant, "unsupported_grant_type",
+                    "client_credentials, authorization_code or refresh_token.");
     else
-        token_error(call, &grant, 400, "invalid_grant",
-                    "The refresh token is invalid, expired, revoked or was used.");
+        grants[at].run(call, &grant);
 }

@@ -11,7 +11,11 @@ static void unknown(struct si_call *call)
 #define IMPORTS V3 "surveys/{}/import-responses"
 
 static const struct si_route routes[] = {
+    {SI_ROUTE_AUTHORIZE, "GET", "/oauth2/auth", SI_OPEN | SI_PLAIN, si_authorize},
+    {SI_ROUTE_SIGN_IN, "POST", "/oauth2/sign-in", SI_OPEN | SI_COLLECT | SI_PLAIN, si_sign_in},
+    {SI_ROUTE_CONSENT, "POST", "/oauth2/consent", SI_OPEN | SI_COLLECT | SI_PLAIN, si_consent},
     {SI_ROUTE_TOKEN, "POST", "/oauth2/token", SI_OPEN | SI_COLLECT | SI_PLAIN, si_token},
+    {SI_ROUTE_REVOKE, "POST", "/oauth2/revoke", SI_OPEN | SI_COLLECT | SI_PLAIN, si_revoke},
     {SI_ROUTE_WHOAMI, "GET", V3 "whoami", 0, si_whoami},
     {SI_ROUTE_SURVEYS, "GET", V3 "surveys", 0, si_surveys},
     {SI_ROUTE_SURVEY, "GET", V3 "surveys/{}", 0, si_survey},

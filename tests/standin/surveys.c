@@ -14,14 +14,34 @@ void si_link_begin(struct si_call *call)
     qp_buf_append_str(&call->out, "/API/v3/");
 }
 
+/* The same for the same name. Unset: the service's own. */
+static void put_user_id(struct qp_buf *out, struct qp_slice name)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < name.len; i++)
+        word = si_mix(word ^ (unsigned char)name.at[i]);
+    if (name.at)
+        qp_buf_append_fmt(out, "UR_%015llx", (unsigned long long)word >> 4);
+    else
+        qp_buf_append_str(out, "UR_3fX9eLw0qQhB7Zd");
+}
+
 void si_whoami(struct si_call *call)
 {
+    struct qp_buf *out = &call->out;
+    si_lock(call->world);
+    const struct si_user *user = si_tokens_user(&call->world->tokens, call->serial);
+    si_unlock(call->world);
+    struct qp_slice name = user ? user->name : QP_SLICE("service@standin#standin");
     si_result_begin(call);
-    qp_buf_append_str(
-        &call->out,
-        "{\"brandId\":\"standin\",\"userId\":\"UR_3fX9eLw0qQhB7Zd\",\"userName\":\"service@standin#standin\","
-        "\"accountType\":\"UT_BRANDADMIN\",\"firstName\":\"Stand\",\"lastName\":\"In\","
-        "\"email\":\"service@standin.example\",\"datacenter\":\"az1\",\"language\":\"en\"}");
+    qp_buf_append_str(out, "{\"brandId\":\"standin\",\"userId\":\"");
+    put_user_id(out, user ? name : QP_SLICE_NONE);
+    qp_buf_append_str(out, "\",\"userName\":\"");
+    qp_buf_append_json(out, name);
+    qp_buf_append_str(out, "\",\"accountType\":\"UT_BRANDADMIN\",\"firstName\":\"Stand\",\"lastName\":\"In\","
+                           "\"email\":\"service@standin.example\",\"datacenter\":\"");
+    qp_buf_append_json(out, qp_slice_str(call->knobs.datacenter));
+    qp_buf_append_str(out, "\",\"language\":\"en\"}");
     si_reply_result(call);
 }
 

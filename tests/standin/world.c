@@ -32,13 +32,14 @@ void si_unlock(struct si_world *world)
 void si_world_reset(struct si_world *world, bool tokens)
 {
     si_lock(world);
-    si_knobs_default(&world->knobs, world->opts.token_life_s);
+    si_knobs_default(&world->knobs, world->opts.token_life_s, world->opts.datacenter);
     uint64_t open = world->counters.token_calls_open;
     si_counters_reset(&world->counters);
     world->counters.token_calls_open = open;
     if (tokens) {
         si_tokens_deinit(&world->tokens);
         si_tokens_init(&world->tokens, world->opts.seed);
+        si_sign_ins_reset(&world->sign_ins);
         if (world->opts.refresh_token)
             si_tokens_refresh_new(&world->tokens, 0, world->opts.refresh_token);
     }

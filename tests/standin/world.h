@@ -1,7 +1,7 @@
-/* world.h - what the stand-in knows: settings, knobs, tokens, counters, jobs. Shared by its threads.
+/* world.h - what the stand-in knows: settings, knobs, sign-ins, tokens, counters, jobs. Shared by its threads.
  *
  * Everything in struct si_world but `opts` is guarded by its lock: take it with si_lock(), and call the functions of
- * knobs.h, tokens.h and counters.h on its parts only while holding it.
+ * knobs.h, sign_ins.h, tokens.h and counters.h on its parts only while holding it.
  */
 #ifndef STANDIN_WORLD_H
 #define STANDIN_WORLD_H
@@ -10,6 +10,8 @@
 #include "knobs.h"
 #include "tokens.h"
 #include <pthread.h>
+
+enum { SI_USERS = 16, SI_REDIRECT_URIS = 16 };
 
 struct si_opts {
     const char *listen;
@@ -20,6 +22,12 @@ struct si_opts {
     const char *client_secret;
     const char *api_token;     /* NULL: none is valid */
     const char *refresh_token; /* a first refresh token, already known; NULL: none */
+    const char *datacenter;    /* what whoami says, until a knob says otherwise */
+    struct si_user users[SI_USERS];
+    unsigned user_count;
+    const char *redirect_uris[SI_REDIRECT_URIS];
+    unsigned redirect_uri_count; /* 0: any http URI on a loopback address will do */
+    bool is_public;              /* the client has no secret */
     uint64_t token_life_s;
     uint64_t seed;
     unsigned threads;
@@ -53,6 +61,7 @@ struct si_world {
     pthread_mutex_t lock;
     struct si_knobs knobs;
     struct si_tokens tokens;
+    struct si_sign_ins sign_ins;
     struct si_counters counters;
     uint64_t ids;           /* number of the last id given out */
     uint64_t works;         /* how many were started; the newest SI_WORKS are kept */

@@ -7,6 +7,14 @@ static const char *with_accounts(const char *accounts)
     return text;
 }
 
+static const char *with_vault(const char *accounts)
+{
+    static char text[4096];
+    setenv("QP_TEST_VAULT_KEY", "k", 1);
+    snprintf(text, sizeof(text), "{" VAULT ",\"accounts\":[%s]}", accounts);
+    return text;
+}
+
 #define TOKEN "\"grant\":\"api_token\",\"api_token\":\"t\""
 
 static void a_datacenter_becomes_an_origin_and_a_token_url(void **state)
@@ -60,7 +68,16 @@ static void each_grant_has_what_it_needs_and_nothing_else(void **state)
         "\"grant\":\"client_credentials\",\"client_id\":\"i\",\"client_secret\":\"s\",\"scope\":\"a b\"",
         "\"grant\":\"refresh_token\",\"client_id\":\"i\",\"refresh_token\":\"r\"",
         "\"grant\":\"refresh_token\",\"client_id\":\"i\",\"refresh_token\":\"r\",\"client_secret\":\"s\"",
+        "\"grant\":\"refresh_token\",\"client_id\":\"i\",\"refresh_token\":\"r\",\"sign_in_warn\":\"30d\","
+        "\"revoke_url\":\"https://a.b/revoke\"",
         "\"grant\":\"api_token\",\"api_token\":\"t\"",
+        "\"grant\":\"authorization_code\",\"client_id\":\"i\"",
+        "\"grant\":\"authorization_code\",\"client_id\":\"i\",\"client_secret\":\"s\",\"client_auth\":"
+        "\"body\","
+        "\"scope\":\"a "
+        "b\",\"token_url\":\"https://a.b/t\",\"auth_url\":\"https://a.b/a\",\"issuer\":\"https://a.b\","
+        "\"offline_scope\":\"off\",\"redirect_uri\":\"https://a.b/c\",\"revoke_url\":\"https://a.b/r\","
+        "\"sign_in_warn\":\"off\"",
     };
     static const char *const wrong[][2] = {
         {"\"grant\":\"client_credentials\",\"client_id\":\"i\"",
@@ -72,26 +89,160 @@ static void each_grant_has_what_it_needs_and_nothing_else(void **state)
          "accounts[0].refresh_token: missing; the grant refresh_token needs it\n"},
         {"\"grant\":\"api_token\"", "accounts[0].api_token: missing; the grant api_token needs it\n"},
         {"\"client_id\":\"i\"",
-         "accounts[0].grant: missing; allowed: \"client_credentials\", \"refresh_token\", \"api_token\"\n"},
+         "accounts[0].grant: missing; allowed: \"client_credentials\", \"refresh_token\", \"api_token\", "
+         "\"authorization_code\"\n"},
         {"\"grant\":\"password\",\"api_token\":\"t\"",
          "accounts[0].grant: found \"password\"; allowed: \"client_credentials\", \"refresh_token\", "
-         "\"api_token\"\n"},
-        {"\"grant\":\"authorization_code\",\"client_id\":\"i\"",
-         "accounts[0].grant: found \"authorization_code\": not available in this version; use "
-         "client_credentials, "
-         "refresh_token or api_token\n"},
+         "\"api_token\", \"authorization_code\"\n"},
+        {"\"grant\":\"authorization_code\",\"refresh_token\":\"r\",\"api_token\":\"t\"",
+         "accounts[0].client_id: missing; the grant authorization_code needs it\n"
+         "accounts[0].refresh_token: the grant authorization_code does not use it; remove it or choose "
+         "another "
+         "grant\n"
+         "accounts[0].api_token: the grant authorization_code does not use it; remove it or choose another "
+         "grant\n"},
     };
     char account[512];
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         snprintf(account, sizeof(account), "{\"datacenter\":\"iad1\",%s}", fine[i]);
-        struct qp_config *config = parse(with_accounts(account));
+        struct qp_config *config = parse(with_vault(account));
         qp_config_free(&config);
     }
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         snprintf(account, sizeof(account), "{\"datacenter\":\"iad1\",%s}", wrong[i][0]);
-        assert_told(with_accounts(account), wrong[i][1]);
+        assert_told(with_vault(account), wrong[i][1]);
     }
     assert_int_equal(qp_secret_live_count(), 0);
+}
+
+static void what_only_some_grants_use_is_refused_for_the_others(void **state)
+{
+    static const char *const grants[] = {
+        "\"grant\":\"client_credentials\",\"client_id\":\"i\",\"client_secret\":\"s\"",
+        "\"grant\":\"refresh_token\",\"client_id\":\"i\",\"refresh_token\":\"r\"",
+        "\"grant\":\"api_token\",\"api_token\":\"t\"",
+    };
+    static const struct {
+        const char *key, *value;
+        bool used[3];
+    } keys[] = {
+        {"auth_url", "https://a.b/c", {false, false, false}},
+        {"redirect_uri", "https://a.b/c", {false, false, false}},
+        {"issuer", "https://a.b", {false, false, false}},
+        {"offline_scope", "offline", {false, false, false}},
+        {"revoke_url", "https://a.b/c", {true, true, false}},
+        {"sign_in_warn", "30d", {false, true, false}},
+        {"token_url", "https://a.b/c", {true, true, false}},
+        {"scope", "x", {true, true, false}},
+        {"client_auth", "body", {true, true, false}},
+    };
+    char account[512];
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        for (size_t k = 0; k < sizeof(grants) / sizeof(grants[0]); k++) {
+            snprintf(account, sizeof(account), "{\"datacenter\":\"iad1\",%s,\"%s\":\"%s\"}", grants[k],
+                     keys[i].key, keys[i].value);
+            if (!keys[i].used[k]) {
+                assert_tells(with_vault(account), "does not use it; remove it or choose another grant\n");
+                assert_non_null(strstr(told_text, keys[i].key));
+                continue;
+            }
+            struct qp_config *config = parse(with_vault(account));
+            qp_config_free(&config);
+        }
+    }
+}
+
+#define SIGN_IN(rest) "{\"datacenter\":\"iad1\",\"grant\":\"authorization_code\",\"client_id\":\"i\"" rest "}"
+
+static void a_sign_in_has_its_endpoints_and_issuer_by_default(void **state)
+{
+    struct qp_config *config = parse(with_vault(SIGN_IN("")));
+    const struct qp_config_account *account = &config->accounts[0];
+    assert_int_equal(account->grant, QP_CONFIG_GRANT_AUTHORIZATION_CODE);
+    assert_string_equal(account->auth_url.text, "https://iad1.qualtrics.com/oauth2/auth");
+    assert_string_equal(account->auth_url.host, "iad1.qualtrics.com");
+    assert_string_equal(account->auth_url.path, "/oauth2/auth");
+    assert_string_equal(account->token_url.path, "/oauth2/token");
+    assert_string_equal(account->issuer, "https://iad1.qualtrics.com");
+    assert_string_equal(account->offline_scope, "offline");
+    assert_null(account->client_secret.value);
+    assert_null(account->redirect_uri);
+    assert_null(account->revoke_url.text);
+    assert_int_equal(account->sign_in_warn_ms, 0);
+    qp_config_free(&config);
+    config = parse(with_vault(SIGN_IN(
+        ",\"auth_url\":\"https://Login.B:8443/go?x=1\",\"offline_scope\":\"off\",\"sign_in_warn\":\"30d\","
+        "\"revoke_url\":\"https://r.b/revoke\",\"redirect_uri\":\"https://q.b/oauth/callback\"")));
+    account = &config->accounts[0];
+    assert_string_equal(account->auth_url.path, "/go?x=1");
+    assert_string_equal(account->issuer, "https://login.b:8443");
+    assert_null(account->offline_scope);
+    assert_string_equal(account->revoke_url.host, "r.b");
+    assert_string_equal(account->redirect_uri, "https://q.b/oauth/callback");
+    assert_true(account->sign_in_warn_ms == (uint64_t)30 * 86400000);
+    qp_config_free(&config);
+    config = parse(with_vault(SIGN_IN(",\"issuer\":\"https://x.y/z\"")));
+    assert_string_equal(config->accounts[0].issuer, "https://x.y/z");
+    qp_config_free(&config);
+    config = parse(with_accounts("{\"datacenter\":\"iad1\"," TOKEN "}"));
+    assert_null(config->accounts[0].auth_url.text);
+    assert_null(config->accounts[0].issuer);
+    qp_config_free(&config);
+}
+
+static void P4_a_grant_with_refresh_tokens_needs_a_vault_and_says_how_to_make_it(void **state)
+{
+    assert_told(
+        with_accounts(SIGN_IN("")),
+        "accounts[0].grant: authorization_code needs a vault, or its refresh token would be lost at a "
+        "restart; run `qproxy key new FILE`, then write \"vault\": {\"path\": "
+        "\"/var/lib/qproxy/vault\", \"key\": \"file:FILE\"} beside \"accounts\"\n");
+    assert_tells(with_accounts("{\"datacenter\":\"iad1\",\"grant\":\"refresh_token\",\"client_id\":\"i\","
+                               "\"refresh_token\":\"r\"}"),
+                 "accounts[0].grant: refresh_token needs a vault");
+    /* What is wrong with a vault is told at the vault, and only there. */
+    assert_told("{\"vault\":{\"path\":\"/v\"},\"accounts\":[" SIGN_IN("") "]}",
+                "vault.key: missing, and a vault is sealed with one; run `qproxy key new FILE`, then write "
+                "\"key\": \"file:FILE\" beside \"path\"\n");
+    assert_tells("{\"vault\":{\"cache_tokens\":true},\"accounts\":[" SIGN_IN("") "]}",
+                 "accounts[0].grant: authorization_code needs a vault");
+}
+
+static void a_sign_in_needs_somewhere_to_come_back_to(void **state)
+{
+    static const char *const without[][2] = {{"\"off\"", "is off"},
+                                             {"\"unix:/run/q\"", "has Unix sockets only"},
+                                             {"[\"unix:/run/q\",\"unix:/run/r\"]", "has Unix sockets only"}};
+    static const char *const with[] = {"\"127.0.0.1:1\"", "[\"unix:/run/q\",\"[::1]:1\"]"};
+    char text[1024];
+    char expected[512];
+    setenv("QP_TEST_VAULT_KEY", "k", 1);
+    for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+        snprintf(text, sizeof(text), "{" VAULT ",\"admin\":{\"listen\":%s},\"accounts\":[%s]}", without[i][0],
+                 SIGN_IN(""));
+        snprintf(expected, sizeof(expected),
+                 "accounts[0].redirect_uri: missing, and none follows from admin.listen, which %s; give "
+                 "admin.listen an address such as \"127.0.0.1:8081\", or write the redirect URI that is "
+                 "registered with the OAuth client\n",
+                 without[i][1]);
+        assert_told(text, expected);
+        snprintf(text, sizeof(text), "{" VAULT ",\"admin\":{\"listen\":%s},\"accounts\":[%s]}", without[i][0],
+                 SIGN_IN(",\"redirect_uri\":\"http://localhost:1/oauth/callback\""));
+        struct qp_config *config = parse(text);
+        qp_config_free(&config);
+    }
+    for (size_t i = 0; i < sizeof(with) / sizeof(with[0]); i++) {
+        snprintf(text, sizeof(text), "{" VAULT ",\"admin\":{\"listen\":%s},\"accounts\":[%s]}", with[i],
+                 SIGN_IN(""));
+        struct qp_config *config = parse(text);
+        qp_config_free(&config);
+    }
+    assert_tells(
+        with_vault(SIGN_IN(",\"redirect_uri\":\"http://q.internal/oauth/callback\"")),
+        "accounts[0].redirect_uri: found \"http://q.internal/oauth/callback\"; allowed: an https:// URI");
+    assert_tells(with_vault(SIGN_IN(",\"redirect_uri\":\"https://u:hunter2@q.internal/\"")),
+                 "accounts[0].redirect_uri: found a text; allowed: a URL without user name");
+    assert_null(strstr(told_text, "hunter2"));
 }
 
 #define A(name, rest) "{\"name\":\"" name "\",\"datacenter\":\"iad1\"," TOKEN rest "}"
@@ -163,6 +314,10 @@ int main(void)
         cmocka_unit_test(an_origin_has_its_own_port_and_the_token_endpoint_follows),
         cmocka_unit_test(P2_an_origin_is_https_and_in_the_right_domain_or_explicit),
         cmocka_unit_test(each_grant_has_what_it_needs_and_nothing_else),
+        cmocka_unit_test(what_only_some_grants_use_is_refused_for_the_others),
+        cmocka_unit_test(a_sign_in_has_its_endpoints_and_issuer_by_default),
+        cmocka_unit_test(P4_a_grant_with_refresh_tokens_needs_a_vault_and_says_how_to_make_it),
+        cmocka_unit_test(a_sign_in_needs_somewhere_to_come_back_to),
         cmocka_unit_test(accounts_that_no_request_could_confuse_are_fine),
         cmocka_unit_test(ambiguous_accounts_are_refused_by_name),
         cmocka_unit_test(a_missing_ca_file_is_told),

@@ -16,6 +16,12 @@ static void defaults_fill_what_is_not_said(void **state)
     assert_string_equal(config->listen.at[0], "127.0.0.1:8080");
     assert_string_equal(config->admin.listen.at[0], "127.0.0.1:8081");
     assert_true(config->admin.is_by_default);
+    assert_int_equal(config->admin.listen.count, 1);
+    assert_int_equal(config->admin.host.count, 0);
+    assert_null(config->admin.token.value);
+    assert_null(config->vault.path);
+    assert_null(config->vault.key.value);
+    assert_true(config->vault.cache_tokens);
     assert_int_equal(config->workers, 0);
     assert_int_equal(config->timeouts.client_head_ms, 10000);
     assert_int_equal(config->timeouts.origin_response_ms, 120000);
@@ -106,6 +112,123 @@ static void a_wrong_value_is_told_with_what_was_found_and_what_is_allowed(void *
         assert_told(with(wrong[i][0]), wrong[i][1]);
 }
 
+static void the_admin_pages_have_several_addresses_names_and_a_token(void **state)
+{
+    struct qp_config *config =
+        parse(with("\"admin\":{\"listen\":[\"unix:/run/q\",\"127.0.0.1:1\"],\"token\":\"t\","
+                   "\"host\":[\"Q.Internal\",\"[::A]:8081\"]}"));
+    assert_int_equal(config->admin.listen.count, 2);
+    assert_string_equal(config->admin.listen.at[0], "unix:/run/q");
+    assert_false(config->admin.is_by_default);
+    assert_true(qp_slice_is(qp_secret_reveal(config->admin.token.value), QP_SLICE("t")));
+    assert_string_equal(config->admin.host.at[0], "q.internal");
+    assert_string_equal(config->admin.host.at[1], "[::a]:8081");
+    qp_config_free(&config);
+    config = parse(with("\"admin\":{\"host\":\"a.b:1\"}"));
+    assert_true(config->admin.is_by_default);
+    assert_string_equal(config->admin.listen.at[0], "127.0.0.1:8081");
+    qp_config_free(&config);
+    assert_told(
+        with("\"admin\":{\"host\":\"http://a.b\"}"),
+        "admin.host: found \"http://a.b\"; allowed: a host name or an address (IPv6 in brackets), with or "
+        "without a port\n");
+}
+
+static void off_is_a_list_of_nothing_and_stands_alone(void **state)
+{
+    static const char *const off[] = {"\"off\"", "[\"off\"]"};
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "\"admin\":{\"listen\":%s}", off[i]);
+        struct qp_config *config = parse(with(text));
+        assert_int_equal(config->admin.listen.count, 0);
+        assert_false(config->admin.is_by_default);
+        qp_config_free(&config);
+    }
+    assert_told(with("\"admin\":{\"listen\":[\"127.0.0.1:1\",\"off\"]}"),
+                "admin.listen[1]: found \"off\" beside others; remove it, or all the others\n");
+    assert_told(
+        with("\"admin\":{\"listen\":[\"off\",7]}"),
+        "admin.listen[0]: found \"off\" beside others; remove it, or all the others\n"
+        "admin.listen[1]: found the number 7; allowed: a text of 1 to 256 characters, or a list of such, "
+        "or \"off\"\n");
+}
+
+static void a_vault_has_a_path_and_a_key(void **state)
+{
+    setenv("QP_TEST_VAULT_KEY", "k", 1);
+    struct qp_config *config = parse(with("\"vault\":{\"cache_tokens\":false}"));
+    assert_null(config->vault.path);
+    assert_false(config->vault.cache_tokens);
+    qp_config_free(&config);
+    config = parse(with(VAULT));
+    assert_string_equal(config->vault.path, "/nonexistent/vault");
+    assert_string_equal(config->vault.key.from, "env:QP_TEST_VAULT_KEY");
+    assert_false(config->vault.key.is_passphrase);
+    assert_null(config->vault.old_key.value);
+    qp_config_free(&config);
+    assert_told(
+        with("\"vault\":{\"key\":\"env:QP_TEST_VAULT_KEY\"}"),
+        "vault.path: missing, so the key has nothing to open; write \"path\": \"/var/lib/qproxy/vault\" "
+        "beside it, or remove it\n");
+    assert_told(with("\"vault\":{\"path\":\"/v\",\"old_key\":\"env:QP_TEST_VAULT_KEY\"}"),
+                "vault.key: missing, and a vault is sealed with one; run `qproxy key new FILE`, then write "
+                "\"key\": \"file:FILE\" beside \"path\"\n");
+    assert_told(
+        with("\"vault\":{\"old_key\":\"env:QP_TEST_VAULT_KEY\"}"),
+        "vault.path: missing, so the key has nothing to open; write \"path\": \"/var/lib/qproxy/vault\" "
+        "beside it, or remove it\n"
+        "vault.key: missing, and a vault is sealed with one; run `qproxy key new FILE`, then write "
+        "\"key\": \"file:FILE\" beside \"old_key\"\n");
+    /* A key that is there but cannot be read is not missing, too. */
+    assert_told(with("\"vault\":{\"path\":\"/v\",\"key\":\"file:/nonexistent/key\"}"),
+                "vault.key: the file /nonexistent/key cannot be opened: No such file or directory\n");
+}
+
+static void a_vaults_key_may_be_a_passphrase_but_never_a_literal(void **state)
+{
+#define NO_LITERAL(place)                                                                                   \
+    place                                                                                                   \
+        ": found a text that is no reference, but a key that stands in plain text beside its vault's path " \
+        "protects nothing: whoever has this file or a copy of it needs only the vault; allowed: "           \
+        "\"env:NAME\", "                                                                                    \
+        "\"file:PATH\" or \"cred:NAME\", or \"passphrase:\" before one of these\n"
+    setenv("QP_TEST_VAULT_KEY", "correct horse battery", 1);
+    struct qp_config *config =
+        parse(with("\"vault\":{\"path\":\"/v\",\"key\":\"passphrase:env:QP_TEST_VAULT_KEY\","
+                   "\"old_key\":\"env:QP_TEST_VAULT_KEY\"}"));
+    assert_true(config->vault.key.is_passphrase);
+    assert_string_equal(config->vault.key.from, "env:QP_TEST_VAULT_KEY");
+    assert_true(qp_slice_is(qp_secret_reveal(config->vault.key.value), QP_SLICE("correct horse battery")));
+    assert_false(config->vault.old_key.is_passphrase);
+    qp_config_free(&config);
+    assert_told(with("\"vault\":{\"path\":\"/v\",\"key\":\"hunter2\",\"old_key\":\"passphrase:hunter2\"}"),
+                NO_LITERAL("vault.key") NO_LITERAL("vault.old_key"));
+    assert_told(with("\"vault\":{\"path\":\"/v\",\"key\":7}"),
+                "vault.key: found the number 7; allowed: \"env:NAME\", \"file:PATH\" or \"cred:NAME\", or "
+                "\"passphrase:\" before one of these\n");
+    assert_told(with("\"admin\":{\"token\":\"passphrase:env:QP_TEST_VAULT_KEY\"}"),
+                "admin.token: found a text that is no reference, but only a vault's key may be a passphrase; "
+                "allowed: \"env:NAME\", \"file:PATH\" or \"cred:NAME\"\n");
+    assert_tells(with("\"vault\":{\"path\":\"/v\",\"key\":\"passphrase:env:QP_TEST_NONE\"}"),
+                 "vault.key: the environment variable QP_TEST_NONE is not set");
+    assert_int_equal(qp_secret_live_count(), 0);
+}
+
+static void the_mask_of_a_secret_is_no_secret(void **state)
+{
+    assert_told(
+        "{\"accounts\":[{\"datacenter\":\"iad1\",\"grant\":\"api_token\",\"api_token\":\"********\"}]}",
+        "accounts[0].api_token: found a text that is no reference, but the mask that `qproxy check` shows "
+        "instead of a secret; allowed: \"env:NAME\", \"file:PATH\" or \"cred:NAME\"\n");
+    assert_tells(with("\"vault\":{\"path\":\"/v\",\"key\":\"********\"}"),
+                 "vault.key: found a text that is no "
+                 "reference, but the mask");
+    struct qp_config *config = parse("{\"accounts\":[{\"datacenter\":\"iad1\",\"grant\":\"api_token\","
+                                     "\"api_token\":\"*********\"}]}");
+    qp_config_free(&config);
+}
+
 static void unknown_keys_get_a_guess(void **state)
 {
     assert_told(with("\"lisen\":1"), "lisen: unknown key; did you mean \"listen\"?\n");
@@ -135,6 +258,21 @@ static void all_problems_are_told_at_once(void **state)
                 "log.level: found the number 1; allowed: \"error\", \"warn\", \"info\", \"debug\"\n"
                 "foo_bar_baz: unknown key; conf/qproxy.json and `qproxy check --sample` show all\n"
                 "accounts: found an empty list; allowed: a list of 1 to 64 objects\n");
+    assert_told(
+        "{\"admin\":{\"listen\":\"off\",\"host\":\"a b\"},\"vault\":{\"cache_tokens\":1},\"accounts\":[{"
+        "\"datacenter\":\"iad1\",\"grant\":\"authorization_code\",\"auth_url\":\"http://a.b/c\"}]}",
+        "admin.host: found \"a b\"; allowed: a host name or an address (IPv6 in brackets), with or without "
+        "a port\n"
+        "vault.cache_tokens: found the number 1; allowed: true or false\n"
+        "accounts[0].auth_url: found \"http://a.b/c\"; allowed: an https:// URL: over plain http the "
+        "credentials and tokens could be read on the way\n"
+        "accounts[0].client_id: missing; the grant authorization_code needs it\n"
+        "accounts[0].grant: authorization_code needs a vault, or its refresh token would be lost at a "
+        "restart; run `qproxy key new FILE`, then write \"vault\": {\"path\": "
+        "\"/var/lib/qproxy/vault\", \"key\": \"file:FILE\"} beside \"accounts\"\n"
+        "accounts[0].redirect_uri: missing, and none follows from admin.listen, which is off; give "
+        "admin.listen an address such as \"127.0.0.1:8081\", or write the redirect URI that is "
+        "registered with the OAuth client\n");
     assert_told("{}", "accounts: missing; allowed: a list of at least one account\n");
     assert_tells("{\"accounts\":[7]}", "accounts[0]: found no object");
 }
@@ -194,6 +332,11 @@ int main(void)
         cmocka_unit_test(defaults_fill_what_is_not_said),
         cmocka_unit_test(what_is_said_is_taken),
         cmocka_unit_test(a_wrong_value_is_told_with_what_was_found_and_what_is_allowed),
+        cmocka_unit_test(the_admin_pages_have_several_addresses_names_and_a_token),
+        cmocka_unit_test(off_is_a_list_of_nothing_and_stands_alone),
+        cmocka_unit_test(a_vault_has_a_path_and_a_key),
+        cmocka_unit_test(a_vaults_key_may_be_a_passphrase_but_never_a_literal),
+        cmocka_unit_test(the_mask_of_a_secret_is_no_secret),
         cmocka_unit_test(unknown_keys_get_a_guess),
         cmocka_unit_test(a_key_that_stands_twice_is_an_error),
         cmocka_unit_test(all_problems_are_told_at_once),

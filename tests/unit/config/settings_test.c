@@ -26,6 +26,16 @@ static void each_row_is_complete_and_its_default_lies_within_its_bounds(void **s
     }
 }
 
+static void a_grant_uses_what_it_needs(void **state)
+{
+    for (size_t i = 0; i < qp_setting_count; i++) {
+        const struct qp_setting *setting = &qp_settings[i];
+        assert_true((setting->needed_by & setting->used_by) == setting->needed_by);
+        assert_true(qp_setting_is_of_account(setting) || !setting->used_by);
+        assert_true(setting->type == QP_SETTING_SECRET || (!setting->passphrase && !setting->never_literal));
+    }
+}
+
 /* The issue announced these names: they stay. */
 static void the_announced_names_are_there(void **state)
 {
@@ -46,6 +56,11 @@ static void the_announced_names_are_there(void **state)
         "accounts[].ca_file",
         "accounts[].path_prefix",
         "accounts[].listen",
+        "accounts[].auth_url",
+        "accounts[].redirect_uri",
+        "accounts[].offline_scope",
+        "vault.path",
+        "vault.key",
         "workers",
         "timeouts.client_head",
         "timeouts.client_body",
@@ -75,7 +90,10 @@ static void each_numbers_bounds_hold_to_the_unit(void **state)
 {
     for (size_t i = 0; i < qp_setting_count; i++) {
         const struct qp_setting *setting = &qp_settings[i];
-        struct qp_config config = {0};
+        union {
+            struct qp_config config;
+            struct qp_config_account account;
+        } scratch = {0};
         char text[64];
         if (setting->type != QP_SETTING_COUNT && setting->type != QP_SETTING_DURATION &&
             setting->type != QP_SETTING_SIZE)
@@ -89,7 +107,7 @@ static void each_numbers_bounds_hold_to_the_unit(void **state)
             if (k == 3 && setting->min == 0)
                 continue;
             snprintf(text, sizeof(text), "%llu%s", (unsigned long long)values[k], unit);
-            assert_int_equal(qp_setting_set_text(setting, &config, text), k < 2 || is_off);
+            assert_int_equal(qp_setting_set_text(setting, &scratch, text), k < 2 || is_off);
         }
     }
 }
@@ -99,6 +117,9 @@ static void guesses_are_close(void **state)
     assert_string_equal(qp_setting_guess("timeouts.drian"), "timeouts.drain");
     assert_string_equal(qp_setting_guess("limit"), "limits");
     assert_string_equal(qp_setting_guess("client_secret"), "accounts[].client_secret");
+    assert_string_equal(qp_setting_guess("vualt"), "vault");
+    assert_string_equal(qp_setting_guess("vault_key"), "vault.key");
+    assert_string_equal(qp_setting_guess("accounts[].redirect_url"), "accounts[].redirect_uri");
     assert_null(qp_setting_guess("completely_else"));
     assert_null(qp_setting_guess(""));
 }
@@ -107,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_is_complete_and_its_default_lies_within_its_bounds),
+        cmocka_unit_test(a_grant_uses_what_it_needs),
         cmocka_unit_test(the_announced_names_are_there),
         cmocka_unit_test(each_numbers_bounds_hold_to_the_unit),
         cmocka_unit_test(guesses_are_close),

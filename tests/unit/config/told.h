@@ -16,6 +16,9 @@
 /* All of an account that the other settings of a test need around them. */
 #define ACCOUNT "\"accounts\":[{\"datacenter\":\"iad1\",\"grant\":\"api_token\",\"api_token\":\"t\"}]"
 
+/* Before it, setenv("QP_TEST_VAULT_KEY", ...). */
+#define VAULT "\"vault\":{\"path\":\"/nonexistent/vault\",\"key\":\"env:QP_TEST_VAULT_KEY\"}"
+
 static char told_text[64 * 1024];
 
 static inline const char *told_of(const struct qp_problems *problems)

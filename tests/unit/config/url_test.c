@@ -66,11 +66,70 @@ static void what_is_no_https_origin_is_refused(void **state)
     assert_non_null(strstr(qp_refuse_token_url("http://a.b/t"), "over plain http"));
 }
 
+static void a_redirect_uri_is_https_or_this_machine(void **state)
+{
+    static const char *const fine[] = {
+        "https://q.internal/oauth/callback",    "https://q.internal", "https://q.internal:8443/a?b=c",
+        "http://localhost:8081/oauth/callback", "http://LOCALHOST/",  "http://127.0.0.1:8081/oauth/callback",
+        "http://[::1]:8081/oauth/callback",
+    };
+    static const char *const wrong[] = {
+        "",
+        "/oauth/callback",
+        "q.internal/oauth/callback",
+        "qproxy:/callback",
+        "urn:ietf:wg:oauth:2.0:oob",
+        "javascript:alert(1)",
+        "http://q.internal/oauth/callback",
+        "http://localhost.evil.org/",
+        "http://127.0.0.2/",
+        "http://127.0.0.1.evil.org/",
+        "http://[::2]/",
+        "http://",
+        "https://",
+        "https://q.internal/#x",
+        "https://q.internal#x",
+        "http://localhost/#",
+        "https://u@q.internal/",
+        "http://u:p@localhost/",
+        "http://localhost@q.internal/",
+        "http://localhost:0/",
+        "http://localhost:/",
+        "https://q.internal/a b",
+        "https://q.internal/a\"b",
+        "https://q.internal/\xc3\xa4",
+    };
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        if (qp_refuse_redirect_uri(fine[i]))
+            fail_msg("'%s': %s", fine[i], qp_refuse_redirect_uri(fine[i]));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (!qp_refuse_redirect_uri(wrong[i]))
+            fail_msg("'%s' was accepted", wrong[i]);
+    assert_non_null(strstr(qp_refuse_redirect_uri("http://a.b/"), "only, because the code"));
+}
+
+static void an_authority_is_a_host_with_or_without_a_port(void **state)
+{
+    static const char *const fine[] = {"a.b",   "A.b:1",       "localhost", "10.0.0.1:65535",
+                                       "[::1]", "[fe80::1]:80"};
+    static const char *const wrong[] = {"",      ":1",     "a.b:",       "a.b:0",    "a.b:65536", "a.b:1:2",
+                                        "::1",   "[::1",   "[::1]x",     "[a.b]:1x", "a b",       "a.b/",
+                                        "u@a.b", "a.b:+1", "http://a.b", "*",        "[]",        "a.b."};
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
+        if (qp_refuse_authority(fine[i]))
+            fail_msg("'%s': %s", fine[i], qp_refuse_authority(fine[i]));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (!qp_refuse_authority(wrong[i]))
+            fail_msg("'%s' was accepted", wrong[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_url_is_cut_into_its_parts),
         cmocka_unit_test(what_is_no_https_origin_is_refused),
+        cmocka_unit_test(a_redirect_uri_is_https_or_this_machine),
+        cmocka_unit_test(an_authority_is_a_host_with_or_without_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

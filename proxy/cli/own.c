@@ -1,0 +1,240 @@
+#include "cli/own.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cli/control.h"
+#include "net/loop.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { SOCKET_TEXT_BYTES = QP_OWN_FOLDER_BYTES + 16 };
+
+/* The control half's process. */
+struct seat {
+    struct qp_control control;
+    const struct qp_own *own;
+    const struct qp_own_opts *opts;
+    char socket[SOCKET_TEXT_BYTES];
+    pid_t client;
+    int client_code; /* of its end */
+    bool is_ending;
+};
+
+/* ---- the folder ---- */
+
+static int fail_with_errno(const char *what)
+{
+    fprintf(stderr, "qproxy: %s: %s\n", what, strerror(errno));
+    return EX_OSERR;
+}
+
+/* Socket paths are short, so a long TMPDIR will not do. */
+static int make_folder(struct qp_own *own)
+{
+    const char *parent = getenv("TMPDIR");
+    if (!parent || *parent != '/' || strlen(parent) > QP_OWN_FOLDER_BYTES / 2)
+        parent = "/tmp";
+    snprintf(own->folder, sizeof own->folder, "%s/qproxy-XXXXXX", parent);
+    if (mkdtemp(own->folder))
+        return EX_OK;
+    int code = fail_with_errno("no temporary folder could be made");
+    *own->folder = '\0';
+    return code;
+}
+
+/* Of what the other process may have had no time to remove. */
+static void remove_folder(const struct qp_own *own)
+{
+    static const char *const names[] = {"socket", "socket.lock"};
+    char path[SOCKET_TEXT_BYTES];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", own->folder, names[i]);
+        unlink(path);
+    }
+    rmdir(own->folder);
+}
+
+/* ---- the control half ---- */
+
+static void say_missed_address(const char *line)
+{
+    fprintf(
+        stderr,
+        "qproxy: the sign-in cannot come back by itself: %s; paste the address that the browser ends at\n",
+        line);
+}
+
+static int claim(struct seat *seat)
+{
+    const struct qp_config_list *list = &seat->opts->config->admin.listen;
+    struct qp_cli_admin_address *addresses = qp_alloc((list->count + 1) * sizeof *addresses);
+    unsigned count = 0;
+    addresses[count++] = (struct qp_cli_admin_address){seat->socket, false};
+    for (size_t i = 0; seat->opts->for_sign_in && i < list->count; i++)
+        if (strncmp(list->at[i], "unix:", strlen("unix:")) != 0)
+            addresses[count++] = (struct qp_cli_admin_address){list->at[i], true};
+    int code = qp_control_claim(&seat->control, &(struct qp_cli_admin_opts){.addresses = addresses,
+                                                                            .address_count = count,
+                                                                            .missed = say_missed_address});
+    qp_free(addresses);
+    return code;
+}
+
+static int build(struct seat *seat)
+{
+    struct qp_control *control = &seat->control;
+    int code = qp_control_init(control, seat->opts->config);
+    if (code == EX_OK)
+        code = claim(seat);
+    if (code == EX_OK)
+        code = qp_control_load(control, true);
+    return code == EX_OK ? qp_control_answer(control, NULL)
+                         : code; /* the keeper is not started: nobody asked for a token */
+}
+
+static void explain(const struct seat *seat, int code)
+{
+    fprintf(stderr, "qproxy: %s\n", seat->control.error);
+    if (code == EX_TEMPFAIL)
+        fprintf(
+            stderr,
+            "qproxy: no daemon answers here (%s): the one that has the vault runs with admin.listen off, or "
+            "with another configuration\n",
+            seat->opts->no_daemon);
+}
+
+static void reap(struct seat *seat)
+{
+    int status = 0;
+    if (seat->is_ending || waitpid(seat->client, &status, WNOHANG) != seat->client)
+        return;
+    seat->client_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    seat->is_ending = true;
+    qp_control_drain(&seat->control);
+}
+
+/* The client decides when it is over. Only when it is gone, a signal is about what we still wait for. */
+static void on_signal(void *context, int signum)
+{
+    struct seat *seat = context;
+    if (signum == SIGCHLD) {
+        reap(seat);
+        return;
+    }
+    if (!seat->is_ending) {
+        kill(seat->client, SIGTERM);
+        return;
+    }
+    remove_folder(seat->own);
+    _exit(EX_TEMPFAIL);
+}
+
+static const int SIGNALS[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP};
+enum { SIGNAL_COUNT = sizeof SIGNALS / sizeof SIGNALS[0] };
+
+static void serve(struct seat *seat, int ready_fd)
+{
+    char ready = qp_cli_admin_takes_browsers(seat->control.admin) ? 'b' : 'n';
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        qp_loop_on_signal(seat->control.loop, SIGNALS[i], on_signal, seat);
+        sigaddset(&set, SIGNALS[i]);
+    }
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    if (write(ready_fd, &ready, 1) < 0)
+        kill(seat->client, SIGTERM); /* it is gone, or it will go */
+    qp_loop_run(seat->control.loop);
+}
+
+static _Noreturn void run_control(struct seat *seat, int ready_fd)
+{
+    int code = build(seat);
+    if (code == EX_OK) {
+        serve(seat, ready_fd);
+        close(ready_fd);
+        code = seat->client_code;
+    } else {
+        explain(seat, code);
+        close(ready_fd);
+        waitpid(seat->client, NULL, 0);
+    }
+    qp_control_deinit(&seat->control);
+    remove_folder(seat->own);
+    exit(code);
+}
+
+/* ---- the client ---- */
+
+static int become_client(struct qp_own *own, int ready_fd)
+{
+    char ready = 0;
+    ssize_t got;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    do {
+        got = read(ready_fd, &ready, 1);
+    } while (got < 0 && errno == EINTR);
+    close(ready_fd);
+    own->takes_browsers = ready == 'b';
+    return got == 1 && getppid() == own->control_pid ? EX_OK : EX_OSERR;
+}
+
+void qp_own_end(struct qp_own *own)
+{
+    if (*own->folder && getppid() != own->control_pid)
+        remove_folder(own);
+    *own->folder = '\0';
+}
+
+/* ---- the parting ---- */
+
+static int part(const struct qp_own_opts *opts, struct qp_own *own, struct seat *seat)
+{
+    int ready[2];
+    sigset_t child, before;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        return fail_with_errno("no pipe could be made");
+    sigprocmask(SIG_BLOCK, &child, &before);
+    fflush(NULL);
+    own->control_pid = getpid();
+    seat->client = fork();
+    if (seat->client > 0) {
+        close(ready[0]);
+        seat->own = own;
+        seat->opts = opts;
+        run_control(seat, ready[1]);
+    }
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(ready[1]);
+    if (seat->client == 0)
+        return become_client(own, ready[0]);
+    close(ready[0]);
+    errno = error;
+    return fail_with_errno("no second process could be started");
+}
+
+int qp_own_begin(const struct qp_own_opts *opts, struct qp_own *own)
+{
+    /* What the rooms log is said in the answers, too; an error that is not must be seen. */
+    static const struct qp_log_opts LOG = {.level = QP_LOG_ERROR, .fd = STDERR_FILENO, .access_fd = -1};
+    struct seat seat = {0};
+    const char *why = NULL;
+    int code = make_folder(own);
+    if (code != EX_OK)
+        return code;
+    qp_log_setup(&LOG);
+    snprintf(seat.socket, sizeof seat.socket, "unix:%s/socket", own->folder);
+    if (qp_address_parse(qp_slice_str(seat.socket), &own->address, &why) == QP_OK)
+        return part(opts, own, &seat);
+    remove_folder(own);
+    fprintf(stderr, "qproxy: %s: %s\n", seat.socket, why);
+    return EX_OSERR;
+}

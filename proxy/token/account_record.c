@@ -1,0 +1,332 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "token/account_life.h"
+#include "token/digest.h"
+#include <stdio.h>
+
+enum {
+    LAZY_MS = 250,
+    RETRY_FIRST_MS = 500,
+    RETRY_MAX_MS = 30 * 1000,
+    RETRY_AT_END_MS = 200,
+    CLOCK_SLACK_S = 300,
+    LONGEST_LIFE_S = 365 * 24 * 3600
+};
+
+static struct qp_vault_record *record_of(const struct qp_account *account)
+{
+    return account->keeper->vault ? qp_vault_record(account->keeper->vault, account->opts->name) : NULL;
+}
+
+static int64_t now_unix_s(void)
+{
+    return qp_clock_unix_ms() / 1000;
+}
+
+/* What the tokens of a record belong to: with another client, or at another endpoint, they are worth nothing, and nobody else's business. */
+static void put_binding(const struct qp_account_opts *opts, char out[QP_DIGEST_TEXT_BYTES])
+{
+    struct qp_buf text = {0};
+    bool has_scope = opts->grant == QP_GRANT_CLIENT_CREDENTIALS && opts->scope;
+    qp_buf_append_fmt(&text, "%d\n%s\n%s\n%s", (int)opts->grant, opts->token_url, opts->client_id,
+                      has_scope ? opts->scope : "");
+    qp_sha256_text(qp_buf_slice(&text), out);
+    qp_buf_deinit(&text);
+}
+
+static void put_seed(const struct qp_account_opts *opts, char out[QP_DIGEST_TEXT_BYTES])
+{
+    out[0] = '\0';
+    if (opts->grant == QP_GRANT_REFRESH_TOKEN && opts->refresh_token)
+        qp_sha256_text(qp_secret_reveal(opts->refresh_token), out);
+}
+
+static bool keeps_access_token(const struct qp_account *account)
+{
+    return account->opts->grant != QP_GRANT_CLIENT_CREDENTIALS || account->keeper->cache_tokens;
+}
+
+/* ---- from the record ---- */
+
+static void load_refresh_token(struct qp_account *account, const struct qp_vault_record *record)
+{
+    if (!record->refresh_token)
+        return;
+    account->refresh_token = qp_secret_dup(record->refresh_token);
+    account->refresh_token_unix_s = record->refresh_token_unix_s;
+    if (!record->redeeming)
+        return;
+    account->open_redemptions = 1;
+    account->was_interrupted = true;
+    qp_log_warn("token",
+                "account '%s': qproxy was ended in the middle of a token call, so its refresh token may be "
+                "spent; it is tried once more "
+                "when a token is needed",
+                account->opts->name);
+}
+
+/* The wall clock may have been set back or forward since: a life that cannot be is none. */
+static void load_access_token(struct qp_account *account, const struct qp_vault_record *record)
+{
+    int64_t now_s = now_unix_s();
+    int64_t left_s = record->access_token_until_unix_s - now_s;
+    int64_t age_s = now_s - record->access_token_unix_s;
+    if (!record->access_token || left_s <= 0 || left_s > LONGEST_LIFE_S || age_s < -CLOCK_SLACK_S)
+        return;
+    uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
+    uint64_t age_ms = age_s > 0 ? (uint64_t)age_s * 1000 : 0;
+    account->token = qp_secret_dup(record->access_token);
+    account->generation = 1;
+    account->issued_ms = age_ms < now_ms ? now_ms - age_ms : 0;
+    account->expires_ms = now_ms + (uint64_t)left_s * 1000;
+    /* Damping does not hear of it: that a token of a former life is rejected says nothing of fresh ones. */
+}
+
+static void copy_identity(struct qp_identity *identity, const struct qp_vault_record *record)
+{
+    snprintf(identity->brand, sizeof(identity->brand), "%s", record->identity.brand);
+    snprintf(identity->user, sizeof(identity->user), "%s", record->identity.user);
+    snprintf(identity->datacenter, sizeof(identity->datacenter), "%s", record->identity.datacenter);
+    snprintf(identity->warning, sizeof(identity->warning), "%s", record->identity.warning);
+}
+
+static void load_seed(struct qp_account *account)
+{
+    if (account->opts->grant != QP_GRANT_REFRESH_TOKEN || !account->opts->refresh_token)
+        return;
+    account->refresh_token = qp_secret_dup(account->opts->refresh_token);
+    account->refresh_token_unix_s = now_unix_s();
+}
+
+void qp_account_load(struct qp_account *account)
+{
+    char binding[QP_DIGEST_TEXT_BYTES], seed[QP_DIGEST_TEXT_BYTES];
+    const struct qp_vault_record *record = record_of(account);
+    if (account->opts->grant == QP_GRANT_API_TOKEN)
+        return;
+    put_binding(account->opts, binding);
+    put_seed(account->opts, seed);
+    bool is_known = record && *record->binding;
+    account->is_record_foreign = is_known && strcmp(record->binding, binding) != 0;
+    if (account->is_record_foreign)
+        qp_log_warn("token",
+                    "account '%s': what the vault keeps under this name belongs to another grant, client or "
+                    "token endpoint, so it is not "
+                    "used, and replaced with the next token",
+                    account->opts->name);
+    /* A first refresh token that was replaced in the configuration is a new beginning. */
+    if (!is_known || account->is_record_foreign || strcmp(record->seed, seed) != 0) {
+        load_seed(account);
+        return;
+    }
+    load_refresh_token(account, record);
+    if (keeps_access_token(account))
+        load_access_token(account, record);
+    account->signed_in_unix_s = record->signed_in_unix_s;
+    copy_identity(&account->identity, record);
+}
+
+/* ---- to the record ---- */
+
+static void set_secret(struct qp_secret **slot, const struct qp_secret *value)
+{
+    if (*slot && qp_secret_equal(*slot, value))
+        return;
+    qp_secret_free(slot);
+    *slot = qp_secret_dup(value);
+}
+
+static void fill_access_token(const struct qp_account *account, struct qp_vault_record *record)
+{
+    uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
+    bool is_kept = account->token && account->expires_ms > now_ms && keeps_access_token(account);
+    set_secret(&record->access_token, is_kept ? account->token : NULL);
+    record->access_token_unix_s =
+        is_kept ? now_unix_s() - (int64_t)((now_ms - account->issued_ms) / 1000) : 0;
+    record->access_token_until_unix_s =
+        is_kept ? now_unix_s() + (int64_t)((account->expires_ms - now_ms) / 1000) : 0;
+}
+
+static void fill(struct qp_account *account, struct qp_vault_record *record)
+{
+    put_binding(account->opts, record->binding);
+    put_seed(account->opts, record->seed);
+    account->is_record_foreign = false;
+    set_secret(&record->refresh_token, account->refresh_token);
+    record->refresh_token_unix_s = account->refresh_token_unix_s;
+    record->signed_in_unix_s = account->signed_in_unix_s;
+    record->redeeming = account->open_redemptions > 0;
+    fill_access_token(account, record);
+    snprintf(record->identity.brand, sizeof(record->identity.brand), "%s", account->identity.brand);
+    snprintf(record->identity.user, sizeof(record->identity.user), "%s", account->identity.user);
+    snprintf(record->identity.datacenter, sizeof(record->identity.datacenter), "%s",
+             account->identity.datacenter);
+    snprintf(record->identity.warning, sizeof(record->identity.warning), "%s", account->identity.warning);
+}
+
+/* ---- the disk ---- */
+
+static bool write_vault(struct qp_keeper *keeper, const char *step)
+{
+    char error[sizeof(keeper->vault_error)] = "";
+    bool is_written = qp_vault_write(keeper->vault, step, error, sizeof(error)) == QP_OK;
+    if (is_written && keeper->vault_failures)
+        qp_log_info("token", "the vault is written again");
+    snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
+    if (is_written) {
+        keeper->vault_failures = 0;
+        qp_timer_disarm(&keeper->vault_retry);
+        qp_timer_disarm(&keeper->vault_lazily);
+    }
+    return is_written;
+}
+
+/* What is not on disk yet stays in memory, in use, and is tried again. */
+static void write_or_owe(struct qp_keeper *keeper, const char *step)
+{
+    if (write_vault(keeper, step))
+        return;
+    unsigned doublings = keeper->vault_failures < 6 ? keeper->vault_failures : 6;
+    uint64_t wait_ms = (uint64_t)RETRY_FIRST_MS << doublings;
+    if (wait_ms > RETRY_MAX_MS)
+        wait_ms = RETRY_MAX_MS;
+    if (keeper->is_draining)
+        wait_ms = RETRY_AT_END_MS;
+    ++keeper->vault_failures;
+    qp_log_error(
+        "token",
+        "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
+        keeper->vault_error, (unsigned long long)wait_ms);
+    qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
+}
+
+static void pass_retry(struct qp_timer *timer)
+{
+    struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_retry);
+    write_or_owe(keeper, "record");
+    qp_keeper_look_at_drain(keeper);
+}
+
+static void pass_lazily(struct qp_timer *timer)
+{
+    struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily);
+    write_or_owe(keeper, "cache");
+    qp_keeper_look_at_drain(keeper);
+}
+
+bool qp_account_reserve(struct qp_account *account)
+{
+    struct qp_keeper *keeper = account->keeper;
+    if (!keeper->vault)
+        return true;
+    char error[sizeof(keeper->vault_error)] = "";
+    bool is_reserved = qp_vault_reserve(keeper->vault, error, sizeof(error)) == QP_OK;
+    if (!is_reserved)
+        snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
+    return is_reserved;
+}
+
+bool qp_account_mark(struct qp_account *account)
+{
+    struct qp_vault_record *record = record_of(account);
+    if (!record)
+        return true;
+    fill(account, record);
+    record->redeeming = true;
+    if (write_vault(account->keeper, "mark") && qp_account_reserve(account))
+        return true;
+    record->redeeming = account->open_redemptions > 0;
+    return false;
+}
+
+void qp_account_unmark(struct qp_account *account)
+{
+    struct qp_vault_record *record = record_of(account);
+    if (!record || account->open_redemptions)
+        return;
+    record->redeeming = false;
+    write_or_owe(account->keeper, "mark");
+}
+
+void qp_account_save(struct qp_account *account)
+{
+    struct qp_vault_record *record = record_of(account);
+    if (!record)
+        return;
+    fill(account, record);
+    write_or_owe(account->keeper, "record");
+}
+
+void qp_account_save_lazily(struct qp_account *account)
+{
+    struct qp_vault_record *record = record_of(account);
+    struct qp_keeper *keeper = account->keeper;
+    if (!record || !keeps_access_token(account))
+        return;
+    fill(account, record);
+    if (!qp_timer_is_armed(&keeper->vault_lazily))
+        qp_timer_arm(keeper->loop, &keeper->vault_lazily, LAZY_MS);
+}
+
+bool qp_account_reread(struct qp_account *account)
+{
+    if (!account->keeper->vault || !qp_vault_reread(account->keeper->vault, account->opts->name))
+        return false;
+    const struct qp_vault_record *record = record_of(account);
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token = qp_secret_dup(record->refresh_token);
+    account->refresh_token_unix_s = record->refresh_token_unix_s;
+    account->open_redemptions = record->redeeming;
+    account->was_interrupted = record->redeeming;
+    qp_log_info("token", "account '%s': the vault holds another refresh token by now, which is tried",
+                account->opts->name);
+    return account->refresh_token != NULL;
+}
+
+bool qp_keeper_owes_disk(const struct qp_keeper *keeper)
+{
+    return keeper->vault && (qp_vault_is_dirty(keeper->vault) || qp_timer_is_armed(&keeper->vault_lazily));
+}
+
+bool qp_keeper_pay_disk(struct qp_keeper *keeper)
+{
+    if (qp_keeper_owes_disk(keeper))
+        write_or_owe(keeper, "record");
+    return !qp_keeper_owes_disk(keeper);
+}
+
+void qp_keeper_init_vault(struct qp_keeper *keeper, struct qp_vault *vault, bool cache_tokens)
+{
+    keeper->vault = vault;
+    keeper->cache_tokens = cache_tokens;
+    qp_timer_init(&keeper->vault_retry, pass_retry);
+    qp_timer_init(&keeper->vault_lazily, pass_lazily);
+}
+
+void qp_keeper_deinit_vault(struct qp_keeper *keeper)
+{
+    if (!qp_keeper_pay_disk(keeper))
+        qp_log_error(
+            "token",
+            "%s; THE NEWEST TOKENS ARE LOST with this process: accounts may have to be signed in again",
+            keeper->vault_error);
+    qp_timer_deinit(&keeper->vault_retry);
+    qp_timer_deinit(&keeper->vault_lazily);
+}
+
+struct qp_vault_status qp_keeper_vault_status(const struct qp_keeper *keeper)
+{
+    return (struct qp_vault_status){
+        .is_configured = keeper->vault != NULL,
+        .is_writable = keeper->vault && !keeper->vault_error[0],
+        .error = keeper->vault_error[0] ? keeper->vault_error : NULL,
+    };
+}
+
+enum qp_result qp_keeper_rotate_key(struct qp_keeper *keeper, char *text, size_t text_size)
+{
+    if (keeper->vault)
+        return qp_vault_rotate(keeper->vault, text, text_size);
+    snprintf(text, text_size, "there is no vault: set vault.path and vault.key");
+    return QP_NET_DENIED;
+}
