@@ -15,7 +15,7 @@ from harness import SLOWNESS, Skip, read_text
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "node")
 FILES = ("package.json", "package-lock.json")
 OLDEST_NODE = 18
-INSTALL_S = 60 * SLOWNESS
+INSTALL_S = 80 * SLOWNESS
 FAILED_FOR_S = 600  # a failed installation is not tried again by each test
 
 
