@@ -204,17 +204,24 @@ void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spen
     qp_require(account->opts->origin);
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_CHECK, done, owner);
     order->may_spend = spend;
-    if (qp_account_has_usable_token(account) || !may_mint(order))
-        ask(order);
-    else
+    bool is_lost =
+        spend && account->state == QP_TOKEN_SIGN_IN_NEEDED && !qp_account_has_usable_token(account);
+    if (keeper->is_draining)
+        refuse(order, "stopping");
+    else if (is_lost)
+        end_by_state(order, "token_failed");
+    else if (!qp_account_has_usable_token(account) && may_mint(order))
         mint(order);
+    else
+        ask(order);
 }
 
 static void go_on_with_check(struct qp_order *order)
 {
     if (order->is_asking || !order->has_minted)
         return;
-    if (order->account->state == QP_TOKEN_FRESH)
+    /* Without a token, too: it shows whether the origin is out of reach for all, or only the token call went wrong. */
+    if (order->account->state == QP_TOKEN_FRESH || !qp_account_has_usable_token(order->account))
         ask(order);
     else
         end_by_state(order, "token_failed");
@@ -222,10 +229,8 @@ static void go_on_with_check(struct qp_order *order)
 
 static const char *words_of_token(const struct qp_order *order, bool had_token)
 {
-    if (order->has_minted)
-        return "a new token was made; ";
-    if (had_token)
-        return "";
+    if (had_token || order->has_minted)
+        return had_token && order->has_minted ? "a new token was made; " : "";
     return order->account->refresh_token
                ? "no token was made, since that would redeem the one-time refresh token (--spend allows it); "
                : "nobody is signed in; ";
@@ -234,10 +239,14 @@ static const char *words_of_token(const struct qp_order *order, bool had_token)
 static void end_check(struct qp_order *order, const char *code, const char *text)
 {
     char whole[sizeof(order->text)];
-    bool had_token = order->account->asks_with_token;
+    bool had_token = order->account->asked_generation > 0;
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);
+        return;
+    }
+    if (order->has_minted && strcmp(code, "ok_without_token") == 0) {
+        end_by_state(order, "token_failed");
         return;
     }
     snprintf(whole, sizeof(whole), "%s%s", words_of_token(order, had_token), text);
