@@ -30,6 +30,7 @@ stages=${stages:-dev asan tsan release}
 
 . third_party/prerequisites.sh
 qp_test_prerequisites
+qp_browser_prerequisites
 
 jobs=$(nproc)
 logs=build/run

@@ -25,6 +25,21 @@ qp_missing() {
     echo "$missing"
 }
 
+# As root; says what went wrong.
+qp_install() {
+    echo "Installing: $*" >&2
+    log=$(mktemp)
+    if { DEBIAN_FRONTEND=noninteractive apt-get -q update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -q install --no-install-recommends -y "$@"; } >"$log" 2>&1; then
+        rm -f "$log"
+        return 0
+    fi
+    cat "$log" >&2
+    rm -f "$log"
+    echo "apt-get could not install: $*" >&2
+    return 1
+}
+
 qp_prerequisites() {
     missing=$(qp_missing "$@")
     [ -n "$missing" ] || return 0
@@ -37,17 +52,8 @@ qp_prerequisites() {
         echo "sudo apt-get install --no-install-recommends -y $missing" >&2
         exit 69
     fi
-    echo "Installing: $missing" >&2
-    log=$(mktemp)
     # shellcheck disable=SC2086
-    if ! { DEBIAN_FRONTEND=noninteractive apt-get -q update &&
-        DEBIAN_FRONTEND=noninteractive apt-get -q install --no-install-recommends -y $missing; } >"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
-        echo "apt-get could not install: $missing" >&2
-        exit 69
-    fi
-    rm -f "$log"
+    qp_install $missing || exit 69
     missing=$(qp_missing "$@")
     if [ -n "$missing" ]; then
         echo "Still missing after apt-get installed them: $missing" >&2
@@ -71,4 +77,17 @@ qp_test_prerequisites() {
         "echo 'int main(void){return 0;}' | clang -fsanitize=address,undefined -x c - -o /dev/null:libclang-rt-dev" \
         "llvm-symbolizer:llvm" "/usr/include/cmocka.h:libcmocka-dev" "python3:python3" "openssl:openssl" "curl:curl" \
         "setarch:util-linux" "flock:util-linux" "/etc/ssl/certs/ca-certificates.crt:ca-certificates" "$@"
+}
+
+# For the tests with a browser, which skip without one: nothing here ends the run.
+qp_browser_prerequisites() {
+    missing=$(qp_missing "chromium:chromium" "chromedriver:chromium-driver" \
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core")
+    [ -n "$missing" ] || return 0
+    # shellcheck disable=SC2086
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 && qp_install $missing; then
+        return 0
+    fi
+    echo "The tests with a browser are skipped, or their screenshots lack text; they want Debian's packages:" >&2
+    echo "sudo apt-get install --no-install-recommends -y $missing" >&2
 }

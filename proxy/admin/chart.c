@@ -33,7 +33,8 @@ static void put_bar(struct qp_buf *out, const struct qp_history *history, enum q
     if (value == 0)
         return;
     qp_buf_append_fmt(out, "<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\"><title>",
-                      index * BAR_STEP + (BAR_STEP - BAR_WIDTH) / 2, HEIGHT - height, (unsigned)BAR_WIDTH, height);
+                      index * BAR_STEP + (BAR_STEP - BAR_WIDTH) / 2, HEIGHT - height, (unsigned)BAR_WIDTH,
+                      height);
     qp_html_counted(out, value, LANES[series].one, LANES[series].many);
     if (ago == 0)
         qp_buf_append_str(out, " in this minute</title></rect>");
@@ -61,12 +62,13 @@ static void put_lane(struct qp_buf *out, const struct qp_history *history, enum 
     const char *word = LANES[series].word;
     qp_buf_append_fmt(out, "<figure class=\"lane %s\">", word);
     put_caption(out, history, series);
-    qp_buf_append_fmt(out,
-                      "<svg role=\"img\" aria-labelledby=\"chart.%s.title chart.%s.text\" viewBox=\"0 0 %d %d\" "
-                      "preserveAspectRatio=\"none\"><title id=\"chart.%s.title\">%s in each of the last %d "
-                      "minutes</title><desc id=\"chart.%s.text\">",
-                      word, word, QP_HISTORY_MINUTES * BAR_STEP, HEIGHT, word, LANES[series].title,
-                      QP_HISTORY_MINUTES, word);
+    qp_buf_append_fmt(
+        out,
+        "<svg role=\"img\" aria-labelledby=\"chart.%s.title chart.%s.text\" viewBox=\"0 0 %d %d\" "
+        "preserveAspectRatio=\"none\"><title id=\"chart.%s.title\">%s in each of the last %d "
+        "minutes</title><desc id=\"chart.%s.text\">",
+        word, word, QP_HISTORY_MINUTES * BAR_STEP, HEIGHT, word, LANES[series].title, QP_HISTORY_MINUTES,
+        word);
     qp_html_counted(out, qp_history_sum(history, series), LANES[series].one, LANES[series].many);
     qp_buf_append_str(out, " in all, at most ");
     qp_html_count(out, qp_history_peak(history, series));

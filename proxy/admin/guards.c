@@ -14,8 +14,8 @@ static const struct qp_refusal WRONG_ORIGIN = {
     403, "wrong_origin",
     "what changes something must be sent from these pages themselves, with an Origin field that says so; "
     "open the page by its own address and try again"};
-static const struct qp_refusal FORM_NEEDED = {
-    415, "form_needed", "send the body as application/x-www-form-urlencoded, or none"};
+static const struct qp_refusal FORM_NEEDED = {415, "form_needed",
+                                              "send the body as application/x-www-form-urlencoded, or none"};
 static const struct qp_refusal CSRF = {
     403, "reload",
     "the page that this was sent from is out of date, as after a restart of qproxy: reload it and try again"};
@@ -101,13 +101,13 @@ static bool is_password(const struct qp_secret *token, struct qp_slice coded)
 
 const struct qp_refusal *qp_guard_token(const struct qp_secret *token, const struct qp_message *head)
 {
-    struct qp_slice rest = only_value(head, QP_SLICE("Authorization"));
+    struct qp_slice presented = only_value(head, QP_SLICE("Authorization"));
     if (!token)
         return NULL;
-    if (!rest.at)
+    struct qp_slice scheme = presented.at ? qp_slice_cut(&presented, ' ') : presented;
+    if (!presented.at)
         return &TOKEN_NEEDED;
-    struct qp_slice scheme = qp_slice_cut(&rest, ' ');
-    struct qp_slice presented = rest.at ? qp_slice_trim(rest) : rest;
+    presented = qp_slice_trim(presented);
     if (qp_slice_is_nocase(scheme, QP_SLICE("Bearer")) && is_token(token, presented))
         return NULL;
     if (qp_slice_is_nocase(scheme, QP_SLICE("Basic")) && is_password(token, presented))
@@ -136,15 +136,16 @@ const struct qp_refusal *qp_guard_csrf(struct qp_slice csrf, const struct qp_mes
                                        const struct qp_form *form)
 {
     struct qp_slice name = QP_SLICE("X-Csrf-Token");
-    struct qp_slice shown = qp_fields_find_name(&head->fields, name) ? only_value(head, name)
-                                                                     : qp_form_get(form, "csrf");
+    struct qp_slice shown =
+        qp_fields_find_name(&head->fields, name) ? only_value(head, name) : qp_form_get(form, "csrf");
     return shown.len > 0 && qp_text_is_equal_secretly(shown, csrf) ? NULL : &CSRF;
 }
 
 const struct qp_refusal *qp_guard_navigation(const struct qp_message *head)
 {
     struct qp_slice name = QP_SLICE("Sec-Fetch-Dest");
-    bool is_said = qp_fields_find_name(&head->fields, name) != NULL; /* by every browser of today, and by no other client */
+    bool is_said = qp_fields_find_name(&head->fields, name) !=
+                   NULL; /* by every browser of today, and by no other client */
     return is_said && !qp_slice_is(only_value(head, name), QP_SLICE("document")) ? &NOT_NAVIGATED : NULL;
 }
 

@@ -11,11 +11,12 @@
 enum { QP_HISTORY_MINUTES = 60, QP_HISTORY_MINUTE_MS = 60 * 1000 };
 
 /* name, word for programs, title, what is counted, one of it, several */
-#define QP_SERIES_MAP(X)                                                                                        \
-    X(QP_SERIES_REQUESTS, "requests", "Requests", "requests taken", "request", "requests")                      \
-    X(QP_SERIES_TOKEN_CALLS, "token_calls", "Refreshes", "calls of the token endpoint", "refresh", "refreshes") \
-    X(QP_SERIES_ERRORS, "errors", "Errors",                                                                     \
-      "error answers of qproxy's own, and token calls that failed", "error", "errors")
+#define QP_SERIES_MAP(X)                                                                                  \
+    X(QP_SERIES_REQUESTS, "requests", "Requests", "requests taken", "request", "requests")                \
+    X(QP_SERIES_TOKEN_CALLS, "token_calls", "Refreshes", "calls of the token endpoint", "refresh",        \
+      "refreshes")                                                                                        \
+    X(QP_SERIES_ERRORS, "errors", "Errors", "error answers of qproxy's own, and token calls that failed", \
+      "error", "errors")
 
 enum qp_series {
 #define QP_SERIES_ENUM(name, word, title, text, one, many) name,

@@ -82,8 +82,9 @@ static void put_facts(struct qp_buf *out, const struct qp_admin_snapshot *snapsh
 static void put_summary(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     enum qp_readiness readiness = qp_snapshot_readiness(snapshot);
-    qp_buf_append_fmt(out, "<section class=\"summary %s\" id=\"page.summary\" data-live>\n<p class=\"verdict\"><strong>",
-                      LEVELS[readiness]);
+    qp_buf_append_fmt(
+        out, "<section class=\"summary %s\" id=\"page.summary\" data-live>\n<p class=\"verdict\"><strong>",
+        LEVELS[readiness]);
     qp_html_word(out, qp_readiness_word(readiness));
     qp_buf_append_str(out, "</strong> <span>");
     qp_html_sentence(out, qp_readiness_text(readiness));
@@ -113,7 +114,8 @@ static void put_numbers(struct qp_buf *out, const struct qp_admin_snapshot *snap
 {
     if (snapshot->worker_count == 0)
         return;
-    qp_buf_append_str(out, "<h2>The last hour</h2>\n<section class=\"panel\" id=\"page.numbers\" data-live>\n");
+    qp_buf_append_str(out,
+                      "<h2>The last hour</h2>\n<section class=\"panel\" id=\"page.numbers\" data-live>\n");
     qp_html_chart(out, snapshot->history);
     put_requests(out, snapshot);
     qp_buf_append_str(out, "</section>\n");
@@ -121,8 +123,10 @@ static void put_numbers(struct qp_buf *out, const struct qp_admin_snapshot *snap
 
 static void put_header(struct qp_buf *out)
 {
-    qp_buf_append_str(out, "<header class=\"top\"><img src=\"/icon.svg\" alt=\"\" width=\"32\" height=\"32\"><h1>qproxy</h1>"
-                           "<p class=\"live\" id=\"page.live\" role=\"status\"></p></header>\n<main>\n");
+    qp_buf_append_str(
+        out,
+        "<header class=\"top\"><img src=\"/icon.svg\" alt=\"\" width=\"32\" height=\"32\"><h1>qproxy</h1>"
+        "<p class=\"live\" id=\"page.live\" role=\"status\"></p></header>\n<main>\n");
 }
 
 void qp_put_page(struct qp_buf *out, const struct qp_admin_snapshot *snapshot,
@@ -147,7 +151,8 @@ void qp_put_message(struct qp_buf *out, const char *title, const char *text, con
                     const char *link)
 {
     qp_html_open(out, title);
-    qp_buf_append_str(out, "<main class=\"message\"><img src=\"/icon.svg\" alt=\"\" width=\"40\" height=\"40\"><h1>");
+    qp_buf_append_str(
+        out, "<main class=\"message\"><img src=\"/icon.svg\" alt=\"\" width=\"40\" height=\"40\"><h1>");
     qp_put_html(out, title);
     qp_buf_append_str(out, "</h1><p>");
     qp_html_sentence(out, text);

@@ -67,10 +67,10 @@ struct qp_visit {
     struct qp_admin *admin;
     struct qp_request *request;
     const struct qp_route *route;
-    unsigned account;      /* where the route is followed by one */
-    struct qp_slice query; /* without its '?' */
-    bool is_api;           /* answers in JSON only; else pages for those that would like one */
-    bool is_new_session;   /* the answer gives the cookie */
+    unsigned account;                   /* where the route is followed by one */
+    struct qp_slice query;              /* without its '?' */
+    bool is_api;                        /* answers in JSON only; else pages for those that would like one */
+    bool is_new_session;                /* the answer gives the cookie */
     char session[QP_DIGEST_TEXT_BYTES]; /* "": none */
     struct qp_buf body;
     struct qp_form form;
@@ -79,9 +79,9 @@ struct qp_visit {
 struct qp_visit_answer {
     unsigned status;
     const char *type;
-    const char *location;         /* NULL: none */
-    const char *extra;            /* further whole field lines; NULL: none */
-    const char *referrer_policy;  /* NULL: no-referrer */
+    const char *location;        /* NULL: none */
+    const char *extra;           /* further whole field lines; NULL: none */
+    const char *referrer_policy; /* NULL: no-referrer */
 };
 
 /* Each of these ends the visit, and frees it. body is taken; it may be empty. */

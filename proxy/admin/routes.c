@@ -217,8 +217,8 @@ static void warn(struct qp_visit *visit, const struct qp_refusal *why)
 {
     struct qp_admin *admin = visit->admin;
     uint64_t now_ms = qp_loop_now_ms(admin->loop);
-    bool is_first_401 =
-        why->status == 401 && !qp_fields_find(&qp_request_message(visit->request)->fields, QP_FIELD_AUTHORIZATION);
+    bool is_first_401 = why->status == 401 &&
+                        !qp_fields_find(&qp_request_message(visit->request)->fields, QP_FIELD_AUTHORIZATION);
     if (is_first_401 || (admin->warned_ms && now_ms - admin->warned_ms < WARN_MS))
         return;
     admin->warned_ms = now_ms;

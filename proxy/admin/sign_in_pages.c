@@ -195,9 +195,10 @@ void qp_give_signed_in(struct qp_visit *visit)
     snprintf(title, sizeof title, is_signed_in ? "%s is signed in" : "%s is not signed in",
              qp_visit_account_name(visit));
     qp_visit_give_message(visit, 200, title,
-                          is_signed_in ? "qproxy keeps the token fresh from now on. You can close this window; "
-                                         "if the command line began this, it goes on by itself."
-                                       : "Begin a sign-in on the status page, or with qproxy login.",
+                          is_signed_in
+                              ? "qproxy keeps the token fresh from now on. You can close this window; "
+                                "if the command line began this, it goes on by itself."
+                              : "Begin a sign-in on the status page, or with qproxy login.",
                           "/", "To the status page");
 }
 

@@ -31,21 +31,21 @@ struct qp_admin_snapshot {
     const uint64_t *pool_values;  /* worker by worker, in it account by account */
 };
 
-#define QP_GRANT_MAP(X)                                                                          \
-    X(QP_GRANT_CLIENT_CREDENTIALS, "client_credentials", "Client credentials")                     \
-    X(QP_GRANT_REFRESH_TOKEN, "refresh_token", "Refresh token from the configuration")             \
-    X(QP_GRANT_API_TOKEN, "api_token", "API token")                                                \
+#define QP_GRANT_MAP(X)                                                                \
+    X(QP_GRANT_CLIENT_CREDENTIALS, "client_credentials", "Client credentials")         \
+    X(QP_GRANT_REFRESH_TOKEN, "refresh_token", "Refresh token from the configuration") \
+    X(QP_GRANT_API_TOKEN, "api_token", "API token")                                    \
     X(QP_GRANT_AUTHORIZATION_CODE, "authorization_code", "Sign-in with a browser")
 
 /* As the configuration has it, and in words. */
 const char *qp_admin_grant_word(enum qp_grant grant);
 const char *qp_admin_grant_text(enum qp_grant grant);
 
-#define QP_READINESS_MAP(X)                                                                           \
-    X(QP_READINESS_READY, "ready", "every account can be used")                                       \
-    X(QP_READINESS_DEGRADED, "degraded", "some accounts can be used and others cannot")               \
+#define QP_READINESS_MAP(X)                                                                             \
+    X(QP_READINESS_READY, "ready", "every account can be used")                                         \
+    X(QP_READINESS_DEGRADED, "degraded", "some accounts can be used and others cannot")                 \
     X(QP_READINESS_FORGETFUL, "degraded", "every account can be used, but the vault cannot be written") \
-    X(QP_READINESS_NOT_READY, "not-ready", "no account can be used")                                  \
+    X(QP_READINESS_NOT_READY, "not-ready", "no account can be used")                                    \
     X(QP_READINESS_STOPPING, "stopping", "qproxy is stopping")
 
 enum qp_readiness {

@@ -84,9 +84,8 @@ static const struct {
     unsigned status;
     const char *title;
 } TITLES[] = {
-    {400, "This cannot be read"},      {401, "The admin token is needed"},
-    {403, "This is not allowed"},      {404, "There is no such page"},
-    {405, "Not by this method"},       {409, "Not for this account"},
+    {400, "This cannot be read"},   {401, "The admin token is needed"}, {403, "This is not allowed"},
+    {404, "There is no such page"}, {405, "Not by this method"},        {409, "Not for this account"},
     {415, "This is not a form"},
 };
 

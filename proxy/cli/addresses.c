@@ -60,8 +60,7 @@ static void check_admin_is_guarded(const struct qp_config *config, struct qp_pro
     const char *why = NULL;
     for (size_t i = 0; i < config->admin.listen.count && !config->admin.token.from; i++) {
         const char *text = config->admin.listen.at[i];
-        if (qp_address_parse(qp_slice_str(text), &address, &why) != QP_OK ||
-            qp_address_is_loopback(&address))
+        if (qp_address_parse(qp_slice_str(text), &address, &why) != QP_OK || qp_address_is_loopback(&address))
             continue;
         qp_problems_add(problems, "admin.listen",
                         "found \"%.60s\", which others than this machine can reach: set admin.token, or use "

@@ -32,8 +32,7 @@ static enum qp_result claim(struct qp_cli_admin *admin, unsigned i, const char *
     if (result != QP_OK)
         snprintf(error, error_size, "%s: %s", text, why);
     else
-        result =
-            qp_listen_claim(&admin->addresses[i], SOCKET_MODE, &admin->claims[i], error, error_size);
+        result = qp_listen_claim(&admin->addresses[i], SOCKET_MODE, &admin->claims[i], error, error_size);
     return result;
 }
 

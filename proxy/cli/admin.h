@@ -31,7 +31,8 @@ struct qp_cli_admin_parts {
     const struct qp_config *config;
     const struct qp_daemon_opts *opts;
     struct qp_keeper *keeper;
-    struct qp_worker *const *workers; /* a slot may become NULL after qp_cli_admin_keep(); NULL: there are none */
+    struct qp_worker *const
+        *workers; /* a slot may become NULL after qp_cli_admin_keep(); NULL: there are none */
 };
 /* Answers from now on. Gives the exit code, as above. NULL is fine here and below. */
 int qp_cli_admin_open(struct qp_cli_admin *admin, struct qp_loop *loop,

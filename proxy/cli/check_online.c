@@ -37,7 +37,8 @@ static const struct verdict TOKEN[] = {
     {"rejected", "rejected", QP_TONE_BAD},
 };
 
-static struct verdict find(const struct verdict *verdicts, size_t count, const char *code, struct verdict otherwise)
+static struct verdict find(const struct verdict *verdicts, size_t count, const char *code,
+                           struct verdict otherwise)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(verdicts[i].code, code) == 0)
@@ -73,7 +74,8 @@ static void put_row(struct qp_table *table, const struct row *row)
 
 static void print_rows(const struct row *rows, size_t count)
 {
-    static const char *const HEADS[] = {"ACCOUNT", "ORIGIN", "REACHED", "TOKEN", "USER", "BRAND", "DATACENTER", "RESULT"};
+    static const char *const HEADS[] = {"ACCOUNT", "ORIGIN", "REACHED",    "TOKEN",
+                                        "USER",    "BRAND",  "DATACENTER", "RESULT"};
     enum { COLUMNS = sizeof HEADS / sizeof HEADS[0] };
     struct qp_table table = {.columns = COLUMNS};
     for (size_t i = 0; i < COLUMNS; i++)
@@ -107,11 +109,10 @@ static void take_account(const cJSON *account, struct row *row, int64_t *generat
 static int look(struct qp_talk *talk, struct row *row, int64_t *generation)
 {
     struct qp_buf body = {0};
-    const cJSON *account = NULL;
     int code = qp_talk_get(talk, "/api/status", &body);
     cJSON *status = code == EX_OK ? qp_json_parse_object(qp_buf_slice(&body)) : NULL;
     *generation = 0;
-    cJSON_ArrayForEach(account, cJSON_GetObjectItemCaseSensitive(status, "accounts"))
+    for (const cJSON *account = qp_member_first(status, "accounts"); account; account = account->next)
         take_account(account, row, generation);
     cJSON_Delete(status);
     qp_buf_deinit(&body);
@@ -120,9 +121,8 @@ static int look(struct qp_talk *talk, struct row *row, int64_t *generation)
 
 static int check(struct qp_talk *talk, const struct qp_config_account *account, bool spend, struct row *row)
 {
-    const struct qp_order order = {.path = "/api/check/",
-                                   .account = account->name,
-                                   .form = spend ? QP_SLICE("spend=1") : QP_SLICE("")};
+    const struct qp_order order = {
+        .path = "/api/check/", .account = account->name, .form = spend ? QP_SLICE("spend=1") : QP_SLICE("")};
     row->name = account->name;
     row->origin = account->origin.authority;
     int code = look(talk, row, &row->generation_before);

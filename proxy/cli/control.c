@@ -25,8 +25,8 @@ int qp_control_claim(struct qp_control *control, const struct qp_cli_admin_opts 
 int qp_control_load(struct qp_control *control, bool passive)
 {
     if (control->opts.vault.path) {
-        int code = qp_exit_of_vault(qp_vault_open(&control->opts.vault, &control->vault, control->error,
-                                                  sizeof control->error));
+        int code = qp_exit_of_vault(
+            qp_vault_open(&control->opts.vault, &control->vault, control->error, sizeof control->error));
         if (code != EX_OK)
             return code;
     }
@@ -41,12 +41,9 @@ int qp_control_load(struct qp_control *control, bool passive)
 
 int qp_control_answer(struct qp_control *control, struct qp_worker *const *workers)
 {
-    const struct qp_cli_admin_parts parts = {.config = control->config,
-                                             .opts = &control->opts,
-                                             .keeper = control->keeper,
-                                             .workers = workers};
-    return qp_cli_admin_open(control->admin, control->loop, &parts, control->error,
-                             sizeof control->error);
+    const struct qp_cli_admin_parts parts = {
+        .config = control->config, .opts = &control->opts, .keeper = control->keeper, .workers = workers};
+    return qp_cli_admin_open(control->admin, control->loop, &parts, control->error, sizeof control->error);
 }
 
 static void end_loop(void *context)

@@ -15,7 +15,8 @@ int qp_cli_key_new(const struct qp_cli_options *options)
         return EX_CANTCREAT;
     }
     const char *file = realpath(options->word, whole) ? whole : options->word;
-    printf("%s holds a new key, and only its owner can read it. Keep a copy apart from the vault: without the key nobody\n"
+    printf("%s holds a new key, and only its owner can read it. Keep a copy apart from the vault: without "
+           "the key nobody\n"
            "can read the vault. In the configuration, with a path of your choice for the vault:\n\n"
            "    \"vault\": {\n"
            "        \"path\": \"/var/lib/qproxy/vault\",\n"

@@ -1,11 +1,11 @@
 /* login.c - `qproxy login [ACCOUNT]`: begins a sign-in, shows where, and waits for whichever comes first: the browser's return to the admin
  * listener, or the address that it ended at, pasted here. */
+#include "base/clock.h"
 #include "cli/browser.h"
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
 #include "cli/talk.h"
-#include "base/clock.h"
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -90,7 +90,8 @@ static int begin(struct login *login, const char *account)
         return EX_PROTOCOL;
     }
     int64_t life_s = qp_member_number(login->begun.json, "expires_in_s");
-    login->until_ms = qp_clock_monotonic_ms() + (uint64_t)(life_s > 0 && life_s < LIFE_S ? life_s : LIFE_S) * 1000;
+    login->until_ms =
+        qp_clock_monotonic_ms() + (uint64_t)(life_s > 0 && life_s < LIFE_S ? life_s : LIFE_S) * 1000;
     login->reads_input = may_read_input();
     return EX_OK;
 }
@@ -151,7 +152,8 @@ static int look(struct login *login)
         qp_say(stderr, "qproxy: nobody was signed in: ", reply.text);
         end(login, qp_exit_of_order(reply.code));
     } else if (strcmp(state, "unknown") == 0) {
-        fprintf(stderr, "qproxy: this sign-in is over: %s no longer knows it; begin again\n", login->talk->where);
+        fprintf(stderr, "qproxy: this sign-in is over: %s no longer knows it; begin again\n",
+                login->talk->where);
         end(login, EX_UNAVAILABLE);
     }
     qp_reply_deinit(&reply);
@@ -225,7 +227,8 @@ static void end_input(struct login *login)
     login->line_bytes = 0;
     if (login->is_over || !login->talk->is_own || login->talk->own.takes_browsers)
         return;
-    fputs("qproxy: the input has ended, and no browser can come back to this command: nobody was signed in\n", stderr);
+    fputs("qproxy: the input has ended, and no browser can come back to this command: nobody was signed in\n",
+          stderr);
     end(login, EX_DATAERR);
 }
 

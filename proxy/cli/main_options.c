@@ -25,7 +25,8 @@ static const struct option_row option_rows[] = {
     {SAMPLE, "sample", NULL, "print a commented sample configuration and end", FLAG(sample)},
     {TABLE, "table", NULL, "print all settings as a Markdown table and end", FLAG(table)},
     {ONLINE, "online", NULL, "ask each account's origin who we are", FLAG(online)},
-    {SPEND, "spend", NULL, "with --online: a refresh token may be redeemed for it, which may spend it", FLAG(spend)},
+    {SPEND, "spend", NULL, "with --online: a refresh token may be redeemed for it, which may spend it",
+     FLAG(spend)},
     {JSON, "json", NULL, "print /api/status as it is", FLAG(json)},
     {NO_BROWSER, "no-browser", NULL, "only print the address to sign in at", FLAG(no_browser)},
     {'h', "help", NULL, "say this and end", 0},
@@ -44,12 +45,15 @@ struct command {
 
 static const struct command commands[] = {
     {"run", NULL, "serve; this is what qproxy does without a subcommand", "chV", qp_cli_run},
-    {"check", "[ACCOUNT]", "validate the configuration and show what it comes to; with --online, ask the origins",
-     "c\1\2\3\4hV", qp_cli_check},
-    {"login", "[ACCOUNT]", "sign an account in: with a browser here, or by pasting the address that one ends at",
-     "c\6hV", qp_cli_login},
+    {"check", "[ACCOUNT]",
+     "validate the configuration and show what it comes to; with --online, ask the origins", "c\1\2\3\4hV",
+     qp_cli_check},
+    {"login", "[ACCOUNT]",
+     "sign an account in: with a browser here, or by pasting the address that one ends at", "c\6hV",
+     qp_cli_login},
     {"status", NULL, "show the state of all accounts and of the vault", "c\5hV", qp_cli_status},
-    {"logout", "[ACCOUNT]", "forget an account's tokens, and revoke them where the origin can", "chV", qp_cli_logout},
+    {"logout", "[ACCOUNT]", "forget an account's tokens, and revoke them where the origin can", "chV",
+     qp_cli_logout},
     {"refresh", "[ACCOUNT]", "get a new token now", "chV", qp_cli_refresh},
     {"key new", "FILE", "make a key for the vault", "hV", qp_cli_key_new},
     {"key rotate", NULL, "seal the vault with a new key", "chV", qp_cli_key_rotate},
@@ -94,7 +98,8 @@ static int print_general_help(void)
         printf("  %-10s %-9s  %s\n", commands[i].name, commands[i].word ? commands[i].word : "",
                commands[i].help);
     print_options(&commands[0]);
-    puts("\nAn ACCOUNT may be left out where only one fits. Subcommands talk to the running daemon at admin.listen;\n"
+    puts("\nAn ACCOUNT may be left out where only one fits. Subcommands talk to the running daemon at "
+         "admin.listen;\n"
          "without one they open the vault themselves. `qproxy SUBCOMMAND --help` says more.\n");
     qp_exit_print(stdout);
     return qp_cli_finish_output();

@@ -33,13 +33,14 @@ static int fail_with_errno(const char *what)
     return EX_OSERR;
 }
 
-/* Socket paths are short, so a long TMPDIR will not do. */
+/* A socket's path is at most 107 bytes, so a long TMPDIR will not do. */
 static int make_folder(struct qp_own *own)
 {
+    static const char name[] = "/qproxy-XXXXXX";
     const char *parent = getenv("TMPDIR");
-    if (!parent || *parent != '/' || strlen(parent) > QP_OWN_FOLDER_BYTES / 2)
+    if (!parent || *parent != '/' || strlen(parent) + sizeof name > sizeof own->folder)
         parent = "/tmp";
-    snprintf(own->folder, sizeof own->folder, "%s/qproxy-XXXXXX", parent);
+    snprintf(own->folder, sizeof own->folder, "%s%s", parent, name);
     if (mkdtemp(own->folder))
         return EX_OK;
     int code = fail_with_errno("no temporary folder could be made");
@@ -63,9 +64,10 @@ static void remove_folder(const struct qp_own *own)
 
 static void say_missed_address(const char *line)
 {
-    fprintf(stderr,
-            "qproxy: the sign-in cannot come back by itself: %s; paste the address that the browser ends at\n",
-            line);
+    fprintf(
+        stderr,
+        "qproxy: the sign-in cannot come back by itself: %s; paste the address that the browser ends at\n",
+        line);
 }
 
 static int claim(struct seat *seat)
@@ -77,10 +79,9 @@ static int claim(struct seat *seat)
     for (size_t i = 0; seat->opts->for_sign_in && i < list->count; i++)
         if (strncmp(list->at[i], "unix:", strlen("unix:")) != 0)
             addresses[count++] = (struct qp_cli_admin_address){list->at[i], true};
-    int code =
-        qp_control_claim(&seat->control, &(struct qp_cli_admin_opts){.addresses = addresses,
-                                                                     .address_count = count,
-                                                                     .missed = say_missed_address});
+    int code = qp_control_claim(&seat->control, &(struct qp_cli_admin_opts){.addresses = addresses,
+                                                                            .address_count = count,
+                                                                            .missed = say_missed_address});
     qp_free(addresses);
     return code;
 }
@@ -93,17 +94,19 @@ static int build(struct seat *seat)
         code = claim(seat);
     if (code == EX_OK)
         code = qp_control_load(control, true);
-    return code == EX_OK ? qp_control_answer(control, NULL) : code; /* the keeper is not started: nobody asked for a token */
+    return code == EX_OK ? qp_control_answer(control, NULL)
+                         : code; /* the keeper is not started: nobody asked for a token */
 }
 
 static void explain(const struct seat *seat, int code)
 {
     fprintf(stderr, "qproxy: %s\n", seat->control.error);
     if (code == EX_TEMPFAIL)
-        fprintf(stderr,
-                "qproxy: no daemon answers here (%s): the one that has the vault runs with admin.listen off, or "
-                "with another configuration\n",
-                seat->opts->no_daemon);
+        fprintf(
+            stderr,
+            "qproxy: no daemon answers here (%s): the one that has the vault runs with admin.listen off, or "
+            "with another configuration\n",
+            seat->opts->no_daemon);
 }
 
 static void reap(struct seat *seat)

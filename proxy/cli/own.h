@@ -10,19 +10,19 @@
 #include "config/config.h"
 #include "net/address.h"
 
-enum { QP_OWN_FOLDER_BYTES = 64 };
+enum { QP_OWN_FOLDER_BYTES = 96 };
 
 struct qp_own {
     char folder[QP_OWN_FOLDER_BYTES];
     struct qp_address address; /* of the socket */
-    bool takes_browsers;       /* it listens at a TCP address of admin.listen: a sign-in can come back by itself */
+    bool takes_browsers; /* it listens at a TCP address of admin.listen: a sign-in can come back by itself */
     int control_pid;
 };
 
 struct qp_own_opts {
     const struct qp_config *config;
-    bool for_sign_in;       /* listen at the TCP addresses of admin.listen too */
-    const char *no_daemon;  /* why no daemon was found, for the message when the vault is locked */
+    bool for_sign_in;      /* listen at the TCP addresses of admin.listen too */
+    const char *no_daemon; /* why no daemon was found, for the message when the vault is locked */
 };
 
 /* Returns in the child only: EX_OK once the control half answers. Else it could not be built, has said why and knows the exit code; the caller

@@ -102,9 +102,10 @@ static int claim_admin(struct daemon *daemon)
     struct qp_cli_admin_address *addresses = qp_alloc((list->count + 1) * sizeof *addresses);
     for (size_t i = 0; i < list->count; i++)
         addresses[i] = (struct qp_cli_admin_address){list->at[i], daemon->config->admin.is_by_default};
-    int code = qp_control_claim(&daemon->control, &(struct qp_cli_admin_opts){.addresses = addresses,
-                                                                              .address_count = (unsigned)list->count,
-                                                                              .missed = warn_of_missed_address});
+    int code =
+        qp_control_claim(&daemon->control, &(struct qp_cli_admin_opts){.addresses = addresses,
+                                                                       .address_count = (unsigned)list->count,
+                                                                       .missed = warn_of_missed_address});
     qp_free(addresses);
     return code;
 }
@@ -203,9 +204,9 @@ static void announce(const struct daemon *daemon)
         printf("listening on %s\n", qp_address_format(&daemon->addresses[i], address, sizeof address));
     qp_cli_admin_announce(daemon->control.admin);
     fflush(stdout);
-    qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION, daemon->control.opts.account_count,
-                daemon->control.opts.account_count == 1 ? "" : "s", daemon->control.opts.workers,
-                daemon->control.opts.workers == 1 ? "" : "s");
+    qp_log_info("run", "qproxy %s ready: %u account%s, %u worker%s", QP_VERSION,
+                daemon->control.opts.account_count, daemon->control.opts.account_count == 1 ? "" : "s",
+                daemon->control.opts.workers, daemon->control.opts.workers == 1 ? "" : "s");
 }
 
 /* The control half has said why in `error`, unless the step was our own. */
@@ -266,6 +267,7 @@ int qp_cli_run(const struct qp_cli_options *options)
     if (code != EX_OK)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
     raise_descriptor_limit();
     qp_config_forget_environment();
     code = build(&daemon);

@@ -6,7 +6,7 @@
 enum { FIRST_CELLS = 32, MINUTE_S = 60, HOUR_S = 3600, DAY_S = 24 * HOUR_S, GAP = 2 };
 
 static const char *const TONES[] = {
-    [QP_TONE_PLAIN] = "",         [QP_TONE_HEAD] = "\033[1m",  [QP_TONE_GOOD] = "\033[32m",
+    [QP_TONE_PLAIN] = "",        [QP_TONE_HEAD] = "\033[1m", [QP_TONE_GOOD] = "\033[32m",
     [QP_TONE_WARN] = "\033[33m", [QP_TONE_BAD] = "\033[31m",
 };
 
@@ -19,7 +19,8 @@ static size_t character_bytes(const unsigned char *at)
         unsigned char mask, lead;
         size_t bytes;
         unsigned least;
-    } FORMS[] = {{0x80, 0x00, 1, 0x20}, {0xe0, 0xc0, 2, 0xa0}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
+    } FORMS[] = {
+        {0x80, 0x00, 1, 0x20}, {0xe0, 0xc0, 2, 0xa0}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
     for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {
         if ((*at & FORMS[i].mask) != FORMS[i].lead)
             continue;
@@ -117,7 +118,8 @@ static unsigned column_width(const struct qp_table *table, unsigned column)
     return width;
 }
 
-static void print_cell(const struct qp_table *table, size_t index, unsigned width, bool has_colours, FILE *out)
+static void print_cell(const struct qp_table *table, size_t index, unsigned width, bool has_colours,
+                       FILE *out)
 {
     const struct qp_table_cell *cell = &table->cells[index];
     bool is_last = index % table->columns == table->columns - 1;

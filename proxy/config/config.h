@@ -79,7 +79,8 @@ struct qp_config_account {
 /* Everything unset is NULL or 0; 0 means "no limit" for limits. */
 struct qp_config {
     char *source; /* the file's path, or "the environment" */
-    struct qp_config_list listen; /* count 0: each account has listeners of its own, and none was written for all */
+    struct qp_config_list
+        listen; /* count 0: each account has listeners of its own, and none was written for all */
     struct {
         struct qp_config_list listen; /* count 0: off */
         bool is_by_default;           /* listen is not written in the configuration */

@@ -34,6 +34,12 @@ bool qp_form_decode(struct qp_slice text, char *out, size_t size)
     return true;
 }
 
+static bool is_named(struct qp_slice key, const char *name)
+{
+    char text[64];
+    return qp_form_decode(key, text, sizeof(text)) && strcmp(text, name) == 0;
+}
+
 unsigned qp_form_find(struct qp_slice pairs, const char *name, char *out, size_t size)
 {
     unsigned found = 0;
@@ -41,9 +47,7 @@ unsigned qp_form_find(struct qp_slice pairs, const char *name, char *out, size_t
     while (pairs.at) {
         struct qp_slice value = qp_slice_cut(&pairs, '&');
         struct qp_slice key = qp_slice_cut(&value, '=');
-        if (!qp_slice_is(key, qp_slice_str(name)))
-            continue;
-        if (++found > 1)
+        if (!is_named(key, name) || ++found > 1)
             continue;
         if (value.at && !qp_form_decode(value, out, size)) {
             out[0] = '\0';

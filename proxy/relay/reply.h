@@ -38,7 +38,7 @@
     X(QP_REPLY_TOKEN_COOLING_DOWN, 503, "token_unavailable",                                                 \
       "no token could be had and the next try waits; the log says why the last one failed")                  \
     X(QP_REPLY_TOKEN_SIGN_IN, 503, "sign_in_needed",                                                         \
-      "somebody has to sign the account in: use the status page or `qproxy login`")                              \
+      "somebody has to sign the account in: use the status page or `qproxy login`")                          \
     X(QP_REPLY_TOKEN_REFUSED, 502, "token_refused",                                                          \
       "the token endpoint does not accept the account's client_id, client_secret or scope; correct the "     \
       "configuration")                                                                                       \

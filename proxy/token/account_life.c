@@ -241,6 +241,12 @@ static void end_redeeming(struct qp_account *account, const struct qp_token_call
         snprintf(why, sizeof(why),
                  "the answer to a token call was lost, so the refresh token may be spent, and it did not "
                  "work once more: sign in again");
+    /* P4: a value that is known to be dead, or was presented twice, is not presented again, in no later life either. */
+    qp_secret_free(&account->refresh_token);
+    account->refresh_token_unix_s = 0;
+    account->open_redemptions = 0;
+    account->was_interrupted = false;
+    qp_account_save(account);
     qp_account_need_sign_in(account, QP_LOG_ERROR, why);
 }
 
@@ -314,7 +320,11 @@ static void settle_in(struct qp_account *account)
         account->state = QP_TOKEN_FRESH;
     if (account->generation || !qp_account_redeems(account) || account->refresh_token)
         return;
-    snprintf(account->last_error, sizeof(account->last_error), "nobody has signed in yet: sign in");
+    const char *why = account->opts->grant == QP_GRANT_REFRESH_TOKEN
+                          ? "the configured refresh token is spent: configure a new one"
+                      : account->signed_in_unix_s ? "the last sign-in has ended: sign in again"
+                                                  : "nobody has signed in yet: sign in";
+    snprintf(account->last_error, sizeof(account->last_error), "%s", why);
     account->state = QP_TOKEN_SIGN_IN_NEEDED;
 }
 

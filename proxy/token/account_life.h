@@ -185,7 +185,7 @@ void qp_order_end(struct qp_order *order, bool ok, const char *code, const char 
 void qp_orders_hear_of_call(struct qp_account *account);
 void qp_orders_hear_of_whoami(struct qp_account *account, const char *code, const char *text);
 void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text);
-/* All that still wait end with "stopping". */
+/* All that still wait end with "stopping", but for sign-ins: a code that is being redeemed is waited for. */
 void qp_orders_stop(struct qp_keeper *keeper);
 void qp_orders_init(struct qp_keeper *keeper);
 void qp_orders_deinit(struct qp_keeper *keeper);

@@ -79,7 +79,7 @@ static void load_access_token(struct qp_account *account, const struct qp_vault_
     account->generation = 1;
     account->issued_ms = age_ms < now_ms ? now_ms - age_ms : 0;
     account->expires_ms = now_ms + (uint64_t)left_s * 1000;
-    qp_account_damping_new_token(&account->damping, account->generation);
+    /* Damping does not hear of it: that a token of a former life is rejected says nothing of fresh ones. */
 }
 
 static void copy_identity(struct qp_identity *identity, const struct qp_vault_record *record)

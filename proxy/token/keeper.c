@@ -181,8 +181,8 @@ static void look_at_drain(struct qp_job *job)
     struct qp_keeper *keeper = QP_CONTAINER_OF(job, struct qp_keeper, look_at_drain);
     if (is_redeeming(keeper))
         return;
-    bool is_paid = qp_timer_is_armed(&keeper->vault_retry) ? !qp_keeper_owes_disk(keeper)
-                                                           : qp_keeper_pay_disk(keeper);
+    bool is_paid =
+        qp_timer_is_armed(&keeper->vault_retry) ? !qp_keeper_owes_disk(keeper) : qp_keeper_pay_disk(keeper);
     if (is_paid || !qp_timer_is_armed(&keeper->drain_limit))
         end_drain(keeper);
 }

@@ -33,7 +33,7 @@ struct qp_vault;
     X(QP_TOKEN_FRESH, "fresh", "the token is good")                                            \
     X(QP_TOKEN_STALE, "stale", "the token is usable and its refresh is due")                   \
     X(QP_TOKEN_COOLING_DOWN, "cooling-down", "the last token call failed; the next one waits") \
-    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "somebody has to sign in")    \
+    X(QP_TOKEN_SIGN_IN_NEEDED, "sign-in-needed", "somebody has to sign in")                    \
     X(QP_TOKEN_REFUSED, "refused", "the token endpoint does not accept this client's configuration")
 
 enum qp_token_state {
@@ -90,7 +90,7 @@ void qp_keeper_refresh(struct qp_keeper *keeper, unsigned account_index, qp_orde
 void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Asks the origin who we are (GET /API/v3/whoami), with the account's token: gets one first if there is none, unless that would redeem a refresh
  * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok,
- * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (the identity's warning),
+ * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (Qualtrics names another one: see the identity's warning),
  * unexpected. */
 void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spend, qp_order_done *done,
                      void *owner);
@@ -105,7 +105,7 @@ struct qp_identity {
     char user[256];
     char datacenter[64];
     char warning
-        [384]; /* the account seems to live at another host than the configured origin; a sentence with what to do */
+        [384]; /* what Qualtrics has to say of the account's host or of the account; a sentence, with what to do where that is known */
 };
 
 struct qp_token_status {

@@ -79,8 +79,11 @@ void qp_orders_deinit(struct qp_keeper *keeper)
 
 void qp_orders_stop(struct qp_keeper *keeper)
 {
-    QP_LIST_FOR_EACH_SAFE (link, &keeper->orders)
-        qp_order_end(QP_CONTAINER_OF(link, struct qp_order, link), false, "stopping", "qproxy is stopping");
+    QP_LIST_FOR_EACH_SAFE (link, &keeper->orders) {
+        struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
+        if (order->kind != QP_ORDER_SIGN_IN)
+            qp_order_end(order, false, "stopping", "qproxy is stopping");
+    }
 }
 
 /* ---- why something is not done ---- */

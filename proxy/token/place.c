@@ -19,7 +19,8 @@ static int resolve_folder(const char *path, char resolved[PATH_MAX])
     char folder[PATH_MAX];
     if (!*name)
         return *path ? EISDIR : ENOENT;
-    int len = snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    int len =
+        snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     if (len < 0 || (size_t)len >= sizeof(folder))
         return ENAMETOOLONG;
     if (!realpath(folder, resolved))
@@ -224,7 +225,8 @@ static int sign_lock(const struct qp_place *place, int fd)
     if (error)
         return error;
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    (void)qp_place_fill(fd, qp_slice(text, (size_t)len)); /* without it the message of the other process knows less */
+    (void)qp_place_fill(
+        fd, qp_slice(text, (size_t)len)); /* without it the message of the other process knows less */
     return 0;
 }
 

@@ -223,7 +223,8 @@ static enum source find_key(const struct qp_vault *vault, const struct qp_vault_
     }
     if (derive_for(&vault->opts.key, header, key))
         return SOURCE_PRESENT;
-    if (vault->key_place.path && qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, key) && keep_if_for(key, header))
+    if (vault->key_place.path && qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, key) &&
+        keep_if_for(key, header))
         return SOURCE_NEW_FILE;
     return derive_for(&vault->opts.old_key, header, key) ? SOURCE_OLD : SOURCE_NONE;
 }
@@ -320,7 +321,8 @@ static enum qp_vault_outcome find_place(struct qp_vault *vault, const struct rep
 {
     int error = qp_place_open(&vault->place, vault->opts.path);
     if (error == ENOENT)
-        return say(report, QP_VAULT_ABSENT, "does not exist, nor does its folder: make the folder, with mode 700");
+        return say(report, QP_VAULT_ABSENT,
+                   "does not exist, nor does its folder: make the folder, with mode 700");
     if (error == ENOLINK)
         return say(report, QP_VAULT_ABSENT, "is a link to a file that does not exist");
     if (error)
@@ -392,9 +394,9 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
         return outcome;
     if (vault->opts.key_file && qp_place_open(&vault->key_place, vault->opts.key_file) != 0)
         vault->key_place = (struct qp_place){0}; /* the key is known; only its rotation is not possible */
-    outcome = read_file(vault, &reading, report);
-    if (outcome == QP_VAULT_ABSENT && vault->opts.create)
+    if (vault->opts.create && !qp_place_is_there(&vault->place, ""))
         return begin(vault, report);
+    outcome = read_file(vault, &reading, report);
     if (outcome != QP_VAULT_OPEN)
         return outcome;
     adopt(vault, &reading);
@@ -405,7 +407,8 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
 enum qp_vault_outcome qp_vault_open(const struct qp_vault_opts *opts, struct qp_vault **vault, char *error,
                                     size_t error_size)
 {
-    struct report report = {.path = opts->path, .text = error, .size = error_size};
+    struct report report = {.path = opts->path, .size = error_size};
+    report.text = error;
     enum qp_vault_outcome outcome = check_keys(opts, &report);
     if (outcome != QP_VAULT_OPEN)
         return outcome;
@@ -463,8 +466,8 @@ bool qp_vault_reread(struct qp_vault *vault, const char *name)
         return false;
     struct qp_vault_record *there = qp_vault_records_find(&reading.records, name);
     struct qp_vault_record *here = qp_vault_records_find(&vault->records, name);
-    if (memcmp(reading.header.nonce, vault->nonce, sizeof(vault->nonce)) != 0 && there && there->refresh_token &&
-        !(here && qp_secret_equal(here->refresh_token, there->refresh_token))) {
+    if (memcmp(reading.header.nonce, vault->nonce, sizeof(vault->nonce)) != 0 && there &&
+        there->refresh_token && !(here && qp_secret_equal(here->refresh_token, there->refresh_token))) {
         qp_vault_record_move(qp_vault_record(vault, name), there);
         is_other = true;
     }

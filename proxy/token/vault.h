@@ -58,7 +58,7 @@ enum qp_vault_outcome {
     QP_VAULT_WRONG_KEY, /* whole, but sealed with another key */
     QP_VAULT_TOO_NEW,   /* written by a newer qproxy */
     QP_VAULT_LOCKED,    /* another process has it; the message names it where that can be found out */
-    QP_VAULT_BAD_KEY,   /* a key is not 64 hex digits, or the passphrase is too short (12 bytes), or there is none */
+    QP_VAULT_BAD_KEY, /* a key is not 64 hex digits, or the passphrase is too short (12 bytes), or there is none */
     QP_VAULT_UNREADABLE /* the system refuses: permissions, type of file, I/O, no place to begin one; or other users may read or write it */
 };
 
@@ -72,13 +72,13 @@ void qp_vault_close(struct qp_vault **vault);
  * the record's own. Texts of unbounded origin are cut to fit by who fills them in; times are kept within 2^53 seconds of 1970. */
 struct qp_vault_record {
     char *name;
-    char binding[48];                /* digest of what the tokens belong to: grant, token URL, client id, scope */
-    char seed[48];                   /* digest of the configured first refresh token, for that grant; else empty */
+    char binding[48]; /* digest of what the tokens belong to: grant, token URL, client id, scope */
+    char seed[48];    /* digest of the configured first refresh token, for that grant; else empty */
     struct qp_secret *refresh_token; /* NULL: none */
     int64_t refresh_token_unix_s;    /* when it was issued */
     int64_t signed_in_unix_s;        /* 0: never */
-    bool redeeming;                  /* the refresh token is being, or has been, presented and the outcome is not known */
-    struct qp_secret *access_token;  /* NULL: none */
+    bool redeeming; /* the refresh token is being, or has been, presented and the outcome is not known */
+    struct qp_secret *access_token; /* NULL: none */
     int64_t access_token_unix_s;
     int64_t access_token_until_unix_s;
     struct {

@@ -28,7 +28,7 @@ static int hex_value(char c)
 
 static bool hex_decode(struct qp_slice hex, unsigned char bytes[QP_VAULT_KEY_BYTES])
 {
-    if (hex.len != HEX_BYTES)
+    if (!hex.at || hex.len != HEX_BYTES)
         return false;
     for (size_t i = 0; i < QP_VAULT_KEY_BYTES; i++) {
         int high = hex_value(hex.at[2 * i]);
@@ -56,11 +56,14 @@ const char *qp_vault_key_fault(const struct qp_vault_key_opts *opts)
         return "is not set: make a key with `qproxy key new FILE`";
     struct qp_slice text = qp_secret_reveal(opts->text);
     if (opts->is_passphrase)
-        return text.len < QP_VAULT_PASSPHRASE_LEAST_BYTES ? "is a passphrase of less than 12 bytes: take a longer one"
-                                                          : NULL;
+        return text.len < QP_VAULT_PASSPHRASE_LEAST_BYTES
+                   ? "is a passphrase of less than 12 bytes: take a longer one"
+                   : NULL;
     bool is_hex = hex_decode(text, bytes);
     qp_wipe(bytes, sizeof(bytes));
-    return is_hex ? NULL : "is not 64 hex digits: make a key with `qproxy key new FILE`, or say passphrase: before it";
+    return is_hex
+               ? NULL
+               : "is not 64 hex digits: make a key with `qproxy key new FILE`, or say passphrase: before it";
 }
 
 /* Wipes the bytes. */
@@ -140,7 +143,7 @@ bool qp_vault_key_read(const struct qp_place *place, const char *suffix, struct 
     bool is_key = false;
     if (qp_place_read(place, suffix, HEX_BYTES + 1, &text, NULL) == 0) {
         struct qp_slice hex = qp_buf_slice(&text);
-        if (hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
+        if (hex.at && hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
             hex.len--;
         is_key = hex_decode(hex, bytes);
     }
@@ -165,8 +168,8 @@ enum qp_result qp_vault_key_new(const char *file, char *error, size_t error_size
     if (!failed)
         return QP_OK;
     if (failed == EEXIST) {
-        snprintf(error, error_size, "the file '%s' is there already: a key is not overwritten, name another file",
-                 file);
+        snprintf(error, error_size,
+                 "the file '%s' is there already: a key is not overwritten, name another file", file);
         return QP_NET_IN_USE;
     }
     snprintf(error, error_size, "the key file '%s' cannot be written: %s%s", file, strerror(failed),

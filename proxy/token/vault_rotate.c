@@ -55,10 +55,12 @@ static int seal_with(struct qp_vault *vault, struct qp_vault_key *key, bool *is_
 static const char *why_not(const struct qp_vault *vault)
 {
     if (vault->opts.key.is_passphrase)
-        return "a passphrase is yours to choose: set vault.old_key to the present one and vault.key to the new one, "
+        return "a passphrase is yours to choose: set vault.old_key to the present one and vault.key to the "
+               "new one, "
                "and start qproxy again";
     if (!vault->key_place.path)
-        return "vault.key was not read from a file: make a key with `qproxy key new FILE`, set vault.old_key to the "
+        return "vault.key was not read from a file: make a key with `qproxy key new FILE`, set vault.old_key "
+               "to the "
                "present one and vault.key to file:FILE, and start qproxy again";
     return NULL;
 }
@@ -78,11 +80,13 @@ static const char *rotate(struct qp_vault *vault, int *error)
     if (*error && !is_replaced)
         return "the vault keeps its key, since no new one can be brought into use";
     if (*error)
-        return "the vault has a new key, but the disk has not confirmed it; keep both the key file and the one beside "
+        return "the vault has a new key, but the disk has not confirmed it; keep both the key file and the "
+               "one beside "
                "it that ends in .new";
     *error = qp_fault("rotate.sealed") ? errno : qp_vault_rotate_finish(vault);
     if (*error)
-        return "the vault has a new key; the file beside the key file that ends in .new holds it, and could not be "
+        return "the vault has a new key; the file beside the key file that ends in .new holds it, and could "
+               "not be "
                "renamed";
     (void)qp_fault("rotate.done");
     return NULL;

@@ -149,8 +149,8 @@ bool qp_vault_unseal(const struct qp_vault_key *key, struct qp_slice file,
     mbedtls_gcm_context gcm;
     start_gcm(&gcm, key);
     int rc = mbedtls_gcm_auth_decrypt(&gcm, header->sealed_bytes, header->nonce, QP_VAULT_NONCE_BYTES, at,
-                                      QP_VAULT_HEADER_BYTES, sealed + header->sealed_bytes, QP_VAULT_TAG_BYTES,
-                                      sealed, room);
+                                      QP_VAULT_HEADER_BYTES, sealed + header->sealed_bytes,
+                                      QP_VAULT_TAG_BYTES, sealed, room);
     mbedtls_gcm_free(&gcm);
     if (rc != 0)
         return false;

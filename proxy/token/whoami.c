@@ -30,51 +30,76 @@ void qp_whoami_head(const struct qp_account_opts *account, const struct qp_secre
 
 #define TAKE(out, object, name) qp_json_text_of((object), (name), (out), sizeof(out))
 
-static bool is_label_of(struct qp_slice host, const char *label)
+static const struct qp_slice brand_domain = QP_SLICE(".qualtrics.com");
+
+static bool is_in_host(char c)
 {
-    while (host.at) {
-        if (qp_slice_is_nocase(qp_slice_cut(&host, '.'), qp_slice_str(label)))
-            return true;
-    }
-    return false;
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '-';
 }
 
-/* A notice that names a host names the right one; whoami's own datacenter may be another id of the same place, so it only says "check". */
-static void warn_of(const cJSON *root, struct qp_slice host, struct qp_identity *identity)
+/* The first host under qualtrics.com that the text names, or none. */
+static struct qp_slice host_in(const char *text)
 {
-    char notice[200];
+    const char *domain = qp_slice_find(qp_slice_str(text), brand_domain);
+    const char *start = domain;
+    while (domain && start > text && is_in_host(start[-1]))
+        --start;
+    return start == domain ? QP_SLICE_NONE : qp_slice(start, (size_t)(domain - start) + brand_domain.len);
+}
+
+/* The label before the domain, where it can be a datacenter's id: those end in a digit, and a brand's name says nothing of where it lives. */
+static struct qp_slice datacenter_in(struct qp_slice host)
+{
+    struct qp_slice label = QP_SLICE_NONE;
+    if (!qp_slice_ends_nocase(host, brand_domain))
+        return label;
+    host.len -= brand_domain.len;
+    while (host.at)
+        label = qp_slice_cut(&host, '.');
+    char last = label.len ? label.at[label.len - 1] : 0;
+    return last >= '0' && last <= '9' ? label : QP_SLICE_NONE;
+}
+
+/* A notice that names another host names the right one: true. whoami's own datacenter may be another id of the same place, so it only says "check". */
+static bool warn_of(const cJSON *root, struct qp_slice host, struct qp_identity *identity)
+{
+    char notice[160];
     char *warning = identity->warning;
     size_t size = sizeof(identity->warning);
-    struct qp_slice brand_domain = QP_SLICE(".qualtrics.com");
     TAKE(notice, cJSON_GetObjectItemCaseSensitive(root, "meta"), "notice");
-    bool names_a_host = qp_slice_find(qp_slice_str(notice), brand_domain) != NULL;
-    if (names_a_host && !qp_slice_find(qp_slice_str(notice), host))
-        snprintf(warning, size, "Qualtrics says \"%s\": set datacenter to the host that is named there",
-                 notice);
-    else if (*notice)
+    struct qp_slice named = host_in(notice);
+    struct qp_slice datacenter = datacenter_in(host);
+    if (named.at && !qp_slice_is_nocase(named, host)) {
+        snprintf(warning, size, "Qualtrics says \"%s\": set datacenter to %.*s", notice, QP_SLICE_FMT(named));
+        return true;
+    }
+    if (*notice)
         snprintf(warning, size, "Qualtrics says \"%s\"", notice);
-    else if (*identity->datacenter && qp_slice_ends_nocase(host, brand_domain) &&
-             !is_label_of(host, identity->datacenter))
+    else if (*identity->datacenter && datacenter.at &&
+             !qp_slice_is_nocase(datacenter, qp_slice_str(identity->datacenter)))
         snprintf(warning, size,
                  "whoami names the datacenter '%s' and the configured origin is %.*s: if requests fail, "
                  "check datacenter",
                  identity->datacenter, QP_SLICE_FMT(host));
+    return false;
 }
 
-static bool judge_identity(struct qp_slice body, struct qp_slice host, struct qp_identity *identity)
+/* The verdict's code, or NULL if this is no answer to whoami. */
+static const char *judge_identity(struct qp_slice body, struct qp_slice host, struct qp_identity *identity)
 {
-    cJSON *root = qp_json_parse_object(body);
+    struct qp_identity found = {0};
+    const char *code = NULL;
+    cJSON *root = qp_json_parse_answer(body);
     const cJSON *result = cJSON_GetObjectItemCaseSensitive(root, "result");
-    bool is_whoami = cJSON_IsObject(result);
-    if (is_whoami) {
-        *identity = (struct qp_identity){0};
-        TAKE(identity->brand, result, "brandId");
-        TAKE(identity->user, result, "userName");
-        TAKE(identity->datacenter, result, "datacenter");
-        warn_of(root, host, identity);
+    TAKE(found.user, result, "userName");
+    if (*found.user) {
+        TAKE(found.brand, result, "brandId");
+        TAKE(found.datacenter, result, "datacenter");
+        code = warn_of(root, host, &found) ? "wrong_host" : "ok";
+        *identity = found;
     }
     cJSON_Delete(root);
-    return is_whoami;
+    return code;
 }
 
 /* ---- the verdict ---- */
@@ -101,7 +126,7 @@ static const struct row rows[] = {
     {QP_OK, 401, 1, "rejected",
      "the origin does not accept the token: is this the account's own datacenter, and is the client still "
      "allowed?"},
-    {QP_OK, 403, -1, "forbidden",
+    {QP_OK, 403, 1, "forbidden",
      "the origin knows the account and does not let it ask who it is: it lacks a permission or a scope"},
 };
 
@@ -127,16 +152,18 @@ void qp_whoami_judge(const struct qp_shot_result *shot, bool had_token, struct q
                      struct qp_identity *identity, struct qp_whoami_verdict *verdict)
 {
     const struct row *row = find_row(shot, had_token);
+    bool may_be_identity = shot->why == QP_OK && shot->status == 200 && had_token;
+    const char *code = may_be_identity ? judge_identity(shot->body, host, identity) : NULL;
     char text[96];
     if (row) {
         say(verdict, row->code, row->text, shot->why == QP_OK ? "" : shot->detail);
     } else if (shot->why != QP_OK) {
         say(verdict, "network", qp_result_text(shot->why), shot->detail);
-    } else if (shot->status == 200 && had_token && judge_identity(shot->body, host, identity)) {
+    } else if (code) {
         snprintf(verdict->text, sizeof(verdict->text),
                  "the origin knows the account as '%s' of brand '%s'%s%s", identity->user, identity->brand,
                  *identity->warning ? "; " : "", identity->warning);
-        verdict->code = *identity->warning ? "wrong_host" : "ok";
+        verdict->code = code;
     } else {
         snprintf(text, sizeof(text),
                  "the origin answers whoami with status %u, which says nothing of the account", shot->status);

@@ -223,6 +223,19 @@ def a_restart_goes_on_without_a_token_call(env):
     assert redemptions(standin)["reused"] == 0
 
 
+@test("P3")
+def a_dead_token_of_a_former_life_is_no_evidence_against_the_account(env):
+    standin, proxy, _ = signed_in(env)
+    assert proxy.exchange().status == 200 and proxy.stop() == 0
+    standin.revoke_all()
+    proxy = start(env, standin)
+    standin.knobs(always_401=True)
+    assert proxy.exchange().status == 401, "the kept token and the new one are rejected"
+    standin.knobs(always_401=False)
+    standin.revoke_all()
+    assert proxy.exchange().status == 200, "one fresh token that was rejected damps nothing"
+
+
 @test("P3", cases={"kept": (True, 1), "not kept": (False, 2)})
 def client_credentials_are_kept_if_wished(env, keep, calls):
     standin = env.standin()
@@ -263,6 +276,11 @@ def kill_9_at_each_step_of_a_redemption(env, point, survives, grace):
     else:
         check_own_error(answer, 503, "sign_in_needed")
         assert "ended in the middle of a token call" in json.loads(answer.body)["meta"]["error"]["errorMessage"], answer.body
+        presented = sum(redemptions(standin).values())
+        assert again.stop() == 0
+        again = start(env, standin)
+        check_own_error(again.exchange(), 503, "sign_in_needed")
+        assert sum(redemptions(standin).values()) == presented, "tried once more, and never again"
         Session(env, again).sign_in(standin)
         assert again.exchange().status == 200
 
