@@ -62,7 +62,7 @@ struct qp_account {
     struct qp_buf whoami_url;
     struct qp_shot_range *origin;
     struct qp_shot *whoami;
-    bool asks_with_token;
+    uint64_t asked_generation; /* of the token that whoami is asked with; 0: without one */
     struct qp_identity identity;
 };
 

@@ -204,10 +204,17 @@ void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spen
     qp_require(account->opts->origin);
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_CHECK, done, owner);
     order->may_spend = spend;
-    if (qp_account_has_usable_token(account) || !may_mint(order))
+    bool is_lost = spend && account->state == QP_TOKEN_SIGN_IN_NEEDED;
+    if (keeper->is_draining)
+        refuse(order, "stopping");
+    else if (qp_account_has_usable_token(account))
         ask(order);
-    else
+    else if (is_lost)
+        end_by_state(order, "token_failed");
+    else if (may_mint(order))
         mint(order);
+    else
+        ask(order);
 }
 
 static void go_on_with_check(struct qp_order *order)
@@ -233,7 +240,7 @@ static const char *words_of_token(const struct qp_order *order, bool had_token)
 static void end_check(struct qp_order *order, const char *code, const char *text)
 {
     char whole[sizeof(order->text)];
-    bool had_token = order->account->asks_with_token;
+    bool had_token = order->account->asked_generation > 0;
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);

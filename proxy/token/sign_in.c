@@ -285,7 +285,8 @@ void qp_sign_in_go_on(struct qp_account *account)
         return;
     if (account->keeper->is_draining) {
         account->exchanging = NULL;
-        end_attempt(attempt, false, "stopping", "qproxy is stopping, and nothing was redeemed: sign in again later");
+        end_attempt(attempt, false, "stopping",
+                    "qproxy is stopping, and nothing was redeemed: sign in again later");
         return;
     }
     struct qp_grant_request request = {.kind = QP_GRANT_BY_CODE,
@@ -319,9 +320,12 @@ static void take_exchange(void *owner, struct qp_token_call_result *result)
     struct qp_attempt *attempt = account->exchanging;
     struct qp_grant_answer *answer = &result->answer;
     char text[sizeof(attempt->end_text)];
+    bool is_granted = answer->outcome == QP_GRANT_GRANTED;
+    bool is_call_due = account->is_call_due && !is_granted;
     account->exchange = NULL;
     account->exchanging = NULL;
-    if (answer->outcome == QP_GRANT_GRANTED) {
+    account->is_call_due = false;
+    if (is_granted) {
         take_sign_in(account, answer);
         end_attempt(attempt, true, "signed_in",
                     account->refresh_token ? "signed in"
@@ -337,9 +341,7 @@ static void take_exchange(void *owner, struct qp_token_call_result *result)
         end_attempt(attempt, false, "failed", text);
     }
     qp_grant_answer_deinit(answer);
-    bool is_call_due = account->is_call_due;
-    account->is_call_due = false;
-    if (is_call_due && account->state != QP_TOKEN_FRESH)
+    if (is_call_due)
         (void)qp_account_call(account);
     qp_orders_hear_of_call(account);
     qp_keeper_settle(account);

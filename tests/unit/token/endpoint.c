@@ -118,7 +118,7 @@ void endpoint_release(struct endpoint *endpoint)
 static enum endpoint_lane lane_of(const char *request)
 {
     const char *path = strchr(request, ' ');
-    for (int lane = 0; path && lane < LANES; ++lane) {
+    for (unsigned lane = 0; path && lane < LANES; ++lane) {
         if (strncmp(path + 1, paths[lane], strlen(paths[lane])) == 0)
             return lane;
     }

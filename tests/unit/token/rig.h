@@ -35,6 +35,7 @@ struct rig {
     uint64_t limit_ms;
     bool came;
     uint64_t wanted; /* for the conditions below */
+    size_t secrets;  /* that lived before */
 };
 
 /* A rig with short limits, not started. refresh_token NULL: client_credentials. */
@@ -104,6 +105,9 @@ struct begun {
 void rig_begin(struct rig *rig, const char *binding, const char *code, struct begun *begun);
 void rig_finish(struct rig *rig, const char *query, const char *binding, const char *id,
                 struct ordered *ordered);
+/* By hand, in any browser; runs until it has ended so. */
+void rig_answer(struct rig *rig, const char *query, const char *code);
+const char *rig_progress(struct rig *rig, const struct begun *begun);
 /* Begins, answers, and runs until the account is signed in. */
 void rig_sign_in(struct rig *rig, const char *code);
 
