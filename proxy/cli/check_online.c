@@ -109,11 +109,10 @@ static void take_account(const cJSON *account, struct row *row, int64_t *generat
 static int look(struct qp_talk *talk, struct row *row, int64_t *generation)
 {
     struct qp_buf body = {0};
-    const cJSON *account = NULL;
     int code = qp_talk_get(talk, "/api/status", &body);
     cJSON *status = code == EX_OK ? qp_json_parse_object(qp_buf_slice(&body)) : NULL;
     *generation = 0;
-    cJSON_ArrayForEach(account, cJSON_GetObjectItemCaseSensitive(status, "accounts"))
+    for (const cJSON *account = qp_member_first(status, "accounts"); account; account = account->next)
         take_account(account, row, generation);
     cJSON_Delete(status);
     qp_buf_deinit(&body);

@@ -31,6 +31,12 @@ int64_t qp_member_number(const cJSON *object, const char *name)
     return is_sane ? (int64_t)member->valuedouble : -1;
 }
 
+const cJSON *qp_member_first(const cJSON *object, const char *name)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsArray(list) ? list->child : NULL;
+}
+
 /* The envelope that qproxy's own refusals have; gives NULL if this is none. */
 static const cJSON *error_of(const cJSON *json)
 {
@@ -379,6 +385,7 @@ int qp_talk_carry_out(const struct qp_cli_options *options, const struct qp_talk
     if (code == EX_OK) {
         talk.config = config;
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
         qp_config_forget_environment();
         code = begin(&talk, verb);
         if (code == EX_OK)
