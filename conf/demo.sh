@@ -1,7 +1,7 @@
 #!/bin/sh
 # qproxy at work, in under a minute: a Qualtrics stand-in on a free loopback port, qproxy in front of it, and plain curl.
 #
-#     sh conf/demo.sh           shows five things, ends with 0 if all of them held, else with 1
+#     sh conf/demo.sh           shows six things, ends with 0 if all of them held, else with 1
 #     sh conf/demo.sh --keep    the same, then leaves both running and prints what to try
 set -u
 umask 077
@@ -109,10 +109,15 @@ wait_for "$origin_pid" "$dir/origin.out" '^control ' 'The stand-in'
 origin=$(sed -n 's/^origin //p' "$dir/origin.out" | sed 's/localhost/127.0.0.1/')
 control=$(sed -n 's/^control //p' "$dir/origin.out")
 
-cat >"$dir/qproxy.json" <<CONFIG
+build/release/qproxy key new "$dir/vault.key" >"$dir/key.log" 2>&1 || give_up 'No key:' "$dir/key.log"
+
+# configure <address of the API> <address of the status page>
+configure() {
+    cat >"$dir/qproxy.json" <<CONFIG
 {
-    "listen": "127.0.0.1:0",
-    "admin": {"listen": "unix:$dir/admin.sock"},
+    "listen": "$1",
+    "admin": {"listen": ["unix:$dir/admin.sock", "$2"]},
+    "vault": {"path": "$dir/vault", "key": "file:$dir/vault.key"},
     "accounts": [
         {
             "name": "demo",
@@ -121,17 +126,34 @@ cat >"$dir/qproxy.json" <<CONFIG
             "grant": "client_credentials",
             "client_id": "demo-client",
             "client_secret": "file:$dir/client_secret"
+        },
+        {
+            "name": "person",
+            "path_prefix": "/person",
+            "origin": "$origin",
+            "ca_file": "$dir/certs/ca.pem",
+            "grant": "authorization_code",
+            "client_id": "demo-client",
+            "client_secret": "file:$dir/client_secret"
         }
     ]
 }
 CONFIG
-build/release/qproxy run -c "$dir/qproxy.json" </dev/null >"$dir/proxy.out" 2>"$dir/proxy.err" &
-proxy_pid=$!
-wait_for "$proxy_pid" "$dir/proxy.out" '^listening on ' 'qproxy'
+}
+start_proxy() {
+    : >"$dir/proxy.out"
+    build/release/qproxy run -c "$dir/qproxy.json" </dev/null >"$dir/proxy.out" 2>>"$dir/proxy.err" &
+    proxy_pid=$!
+    wait_for "$proxy_pid" "$dir/proxy.out" '^admin on 127' 'qproxy'
+}
+configure 127.0.0.1:0 127.0.0.1:0
+start_proxy
 listen=$(sed -n 's/^listening on //p' "$dir/proxy.out" | grep '^127' | head -n 1)
+admin=$(sed -n 's/^admin on //p' "$dir/proxy.out" | grep '^127' | head -n 1)
+configure "$listen" "$admin" # it comes back at the same addresses
 base=http://$listen/API/v3
 shown "stand-in   $origin"
-shown "qproxy     http://$listen"
+shown "qproxy     http://$listen, its status page http://$admin/"
 answer=$(fetch "$origin/API/v3/whoami" --cacert "$dir/certs/ca.pem")
 case $answer in
 *ATP_2*) ok 'without qproxy the stand-in refuses a request that has no token (ATP_2)' ;;
@@ -226,6 +248,30 @@ got=$(sha256sum "$dir/export.zip" | cut -d ' ' -f 1)
 shown "$(wc -c <"$dir/export.zip" | tr -d ' ') bytes, sha256 $got"
 verdict "$got" "${wanted:-no hash from the stand-in}" 'the file is byte for byte what the stand-in sent'
 
+# ---- 6: a sign-in that survives ----
+
+step '6. A person signs in once; then kill -9'
+fetch -o /dev/null -d '{"auto_consent": true}' "$control/knobs" # the stand-in's pages press their own buttons
+command_line 'qproxy login person'
+build/release/qproxy login person --no-browser -c "$dir/qproxy.json" </dev/null >"$dir/login.out" 2>&1 &
+login_pid=$!
+wait_for "$login_pid" "$dir/login.out" 'https://' 'qproxy login'
+address=$(sed -n 's/.*\(https:[^ ]*\).*/\1/p' "$dir/login.out" | head -n 1)
+shown "$(printf '%s' "$address" | cut -c 1-100)..."
+fetch -o /dev/null -L --cacert "$dir/certs/ca.pem" "$address" # the browser, on its way to the stand-in and back
+wait "$login_pid"
+verdict $? 0 'signed in'
+code=$(fetch -o /dev/null -w '%{http_code}' "http://$listen/person/API/v3/whoami")
+verdict "$code" 200 "the person's account is served"
+calls=$(token_calls)
+command_line "kill -9 $proxy_pid; qproxy run"
+kill -9 "$proxy_pid"
+wait "$proxy_pid" 2>/dev/null
+start_proxy
+code=$(fetch -o /dev/null -w '%{http_code}' "http://$listen/person/API/v3/whoami")
+verdict "$code" 200 'served again after kill -9 and a restart'
+verdict "$(($(token_calls) - calls))" 0 'without a token call, and without a sign-in'
+
 # ---- the end ----
 
 say
@@ -251,6 +297,10 @@ Both are still running. Try:
         accepts none any more; {"always_401": false} ends it
     curl $control/counters
         shows what the stand-in has seen
+    http://$admin/
+        is the status page; sign 'person' in and out there
+    build/release/qproxy status -c $dir/qproxy.json
+        is the same in a terminal
     tail -f $dir/proxy.err
         is the log of qproxy
 

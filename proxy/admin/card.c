@@ -58,18 +58,21 @@ static void put_note(struct qp_buf *out, const char *class, const char *title, c
 
 static void put_head(struct qp_buf *out, const struct qp_admin_account *account)
 {
-    const char *level = LEVELS[qp_admin_account_level(account)];
+    qp_buf_append_fmt(out, "<article class=\"card %s\" data-state=\"%s\" id=\"",
+                      LEVELS[qp_admin_account_level(account)], qp_token_state_word(account->token.state));
+    qp_put_html(out, account->name);
+    qp_buf_append_str(out, "\">\n<div class=\"say\"><header><h3>");
+    qp_put_html(out, account->name);
+    qp_buf_append_fmt(out, "</h3><span class=\"pill\">%s</span></header>\n<p class=\"grant\">%s</p>\n",
+                      PILLS[account->token.state], qp_admin_grant_text(account->token.grant));
+}
+
+static void put_state(struct qp_buf *out, const struct qp_admin_account *account)
+{
     struct qp_buf state = {0};
     qp_admin_put_state(&state, account);
     qp_buf_append_char(&state, '\0');
-    qp_buf_append_fmt(out, "<article class=\"card %s\" data-state=\"%s\" id=\"", level,
-                      qp_token_state_word(account->token.state));
-    qp_put_html(out, account->name);
-    qp_buf_append_str(out, "\">\n<header><h3>");
-    qp_put_html(out, account->name);
-    qp_buf_append_fmt(
-        out, "</h3><span class=\"pill\">%s</span></header>\n<p class=\"grant\">%s</p>\n<p class=\"state\">",
-        PILLS[account->token.state], qp_admin_grant_text(account->token.grant));
+    qp_buf_append_str(out, "<p class=\"state\">");
     qp_html_sentence(out, qp_buf_slice(&state).at);
     qp_buf_append_str(out, "</p>\n");
     qp_buf_deinit(&state);
@@ -90,11 +93,30 @@ static void put_notes(struct qp_buf *out, const struct qp_admin_account *account
                  "permissions.");
     if (token->identity->warning[0])
         put_note(out, "care", NULL, token->identity->warning);
-    if (token->refresh_token_is_old)
+    if (token->refresh_token_is_old && token->state != QP_TOKEN_SIGN_IN_NEEDED)
         put_note(out, "care", NULL,
                  "The refresh token is old: sign in again before the authorization server lets it expire.");
     if (token->last_error)
         put_note(out, "plain", "Last error:", token->last_error);
+}
+
+static void put_who(struct qp_buf *out, const struct qp_identity *identity)
+{
+    const struct {
+        const char *what;
+        const char *text;
+    } parts[] = {{"User", identity->user}, {"Brand", identity->brand}, {"Datacenter", identity->datacenter}};
+    if (!identity->user[0] && !identity->brand[0] && !identity->datacenter[0])
+        return;
+    qp_buf_append_str(out, "<ul class=\"facts\">");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!parts[i].text[0])
+            continue;
+        qp_buf_append_fmt(out, "<li>%s <b>", parts[i].what);
+        qp_put_html(out, parts[i].text);
+        qp_buf_append_str(out, "</b></li>");
+    }
+    qp_buf_append_str(out, "</ul>\n");
 }
 
 /* ---- the facts ---- */
@@ -107,15 +129,6 @@ static void put_term(struct qp_buf *out, const char *term)
 static void end_term(struct qp_buf *out)
 {
     qp_buf_append_str(out, "</dd></div>\n");
-}
-
-static void put_known(struct qp_buf *out, const char *term, const char *text)
-{
-    if (!text[0])
-        return;
-    put_term(out, term);
-    qp_put_html(out, text);
-    end_term(out);
 }
 
 static void put_time(struct qp_buf *out, const char *term, int64_t seconds, const char *behind,
@@ -139,15 +152,22 @@ static void put_calls(struct qp_buf *out, const struct qp_token_status *token)
     end_term(out);
 }
 
+static void put_token(struct qp_buf *out, const struct qp_token_status *token)
+{
+    if (token->age_s < 0 || token->grant == QP_GRANT_API_TOKEN) {
+        put_term(out, "Token");
+        qp_buf_append_str(out, token->age_s < 0 ? "none" : "does not expire");
+        end_term(out);
+        return;
+    }
+    put_time(out, "Token got", token->age_s, " ago", "");
+    put_time(out, "Expires in", token->expires_in_s, "", "does not expire");
+}
+
 static void put_facts(struct qp_buf *out, const struct qp_token_status *token)
 {
-    const char *no_end = token->generation ? "never" : "no token";
     qp_buf_append_str(out, "<dl>\n");
-    put_known(out, "User", token->identity->user);
-    put_known(out, "Brand", token->identity->brand);
-    put_known(out, "Datacenter", token->identity->datacenter);
-    put_time(out, "Token got", token->age_s, " ago", "not yet");
-    put_time(out, "Expires in", token->expires_in_s, "", no_end);
+    put_token(out, token);
     if (token->grant != QP_GRANT_API_TOKEN) {
         put_time(out, "Next refresh in", token->next_call_s, "", "none planned");
         put_calls(out, token);
@@ -235,9 +255,12 @@ void qp_html_card(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, 
 {
     const struct qp_admin_account *shown = &snapshot->accounts[account];
     put_head(out, shown);
+    put_who(out, shown->token.identity);
+    put_state(out, shown);
     put_notes(out, shown, qp_session_flash_of(viewer->sessions, viewer->now_ms, viewer->session, account));
+    put_actions(out, shown, viewer->csrf);
+    qp_buf_append_str(out, "</div>\n<div class=\"know\">\n");
     put_facts(out, &shown->token);
     put_origin(out, snapshot, account);
-    put_actions(out, shown, viewer->csrf);
-    qp_buf_append_str(out, "</article>\n");
+    qp_buf_append_str(out, "</div></article>\n");
 }

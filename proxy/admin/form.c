@@ -1,35 +1,14 @@
 #include "admin/form.h"
+#include "http/form.h"
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* The text has room for all of it already, so that earlier slices stay valid. */
+/* The text has room for all of it and a NUL behind each part already, so that earlier slices stay valid. */
 static bool decode(struct qp_slice coded, struct qp_buf *text, struct qp_slice *out)
 {
-    size_t before = qp_buf_len(text);
-    for (size_t i = 0; i < coded.len; i++) {
-        char c = coded.at[i];
-        if (c == '%') {
-            int high = i + 2 < coded.len ? digit_of(coded.at[i + 1]) : -1;
-            int low = i + 2 < coded.len ? digit_of(coded.at[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        if (c == '\0')
-            return false;
-        qp_buf_append_char(text, c);
-    }
-    struct qp_slice all = qp_buf_slice(text);
-    *out = qp_slice(all.at + before, all.len - before);
+    char *room = qp_buf_reserve(text, coded.len + 1);
+    if (!qp_form_decode(coded, room, coded.len + 1))
+        return false;
+    *out = qp_slice_str(room);
+    qp_buf_commit(text, out->len + 1);
     return true;
 }
 
@@ -44,12 +23,12 @@ static bool add_member(struct qp_form *form, struct qp_slice coded)
         if (qp_slice_is(form->members[i].name, member->name))
             return false;
     form->count++;
-    return decode(value.at ? value : QP_SLICE(""), &form->text, &member->value);
+    return decode(value, &form->text, &member->value);
 }
 
 bool qp_form_parse(struct qp_slice text, struct qp_form *form)
 {
-    qp_buf_reserve(&form->text, text.len + 1);
+    qp_buf_reserve(&form->text, text.len + (size_t)2 * QP_FORM_MEMBERS + 2);
     while (text.len > 0) {
         struct qp_slice coded = qp_slice_cut(&text, '&');
         if (coded.len == 0 || !add_member(form, coded)) {

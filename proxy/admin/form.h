@@ -1,4 +1,4 @@
-/* form.h - application/x-www-form-urlencoded members, of a form's body or of a query. Pure. Private to admin/.
+/* form.h - all members of a form's body or of a query, decoded (http/form.h). Pure. Private to admin/.
  *
  * Strict: what can be read in two ways (a name twice, half a percent code, a NUL) is not read at all.
  */

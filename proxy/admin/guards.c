@@ -101,13 +101,13 @@ static bool is_password(const struct qp_secret *token, struct qp_slice coded)
 
 const struct qp_refusal *qp_guard_token(const struct qp_secret *token, const struct qp_message *head)
 {
-    struct qp_slice rest = only_value(head, QP_SLICE("Authorization"));
+    struct qp_slice presented = only_value(head, QP_SLICE("Authorization"));
     if (!token)
         return NULL;
-    if (!rest.at)
+    struct qp_slice scheme = presented.at ? qp_slice_cut(&presented, ' ') : presented;
+    if (!presented.at)
         return &TOKEN_NEEDED;
-    struct qp_slice scheme = qp_slice_cut(&rest, ' ');
-    struct qp_slice presented = rest.at ? qp_slice_trim(rest) : rest;
+    presented = qp_slice_trim(presented);
     if (qp_slice_is_nocase(scheme, QP_SLICE("Bearer")) && is_token(token, presented))
         return NULL;
     if (qp_slice_is_nocase(scheme, QP_SLICE("Basic")) && is_password(token, presented))

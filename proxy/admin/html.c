@@ -39,18 +39,31 @@ void qp_html_sentence(struct qp_buf *out, const char *text)
         qp_buf_append_char(out, '.');
 }
 
+/* Finer than this nobody looks, and the page would never stand still. */
+static const struct {
+    int64_t below_s;
+    int64_t unit_s;
+    const char *unit;
+    int64_t part_s; /* 0: no second unit */
+    const char *part;
+} DURATIONS[] = {
+    {120, 1, "s", 0, NULL},         {600, 60, "min", 1, "s"},         {7200, 60, "min", 0, NULL},
+    {172800, 3600, "h", 60, "min"}, {1209600, 86400, "d", 3600, "h"}, {INT64_MAX, 86400, "d", 0, NULL},
+};
+
 void qp_html_duration(struct qp_buf *out, int64_t seconds, const char *otherwise)
 {
-    if (seconds < 0)
+    size_t row = 0;
+    if (seconds < 0) {
         qp_buf_append_str(out, otherwise);
-    else if (seconds < 120)
-        qp_buf_append_fmt(out, "%" PRId64 " s", seconds);
-    else if (seconds < 7200)
-        qp_buf_append_fmt(out, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
-    else if (seconds < 172800)
-        qp_buf_append_fmt(out, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
-    else
-        qp_buf_append_fmt(out, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
+        return;
+    }
+    while (seconds >= DURATIONS[row].below_s && DURATIONS[row].below_s < INT64_MAX)
+        row++;
+    qp_buf_append_fmt(out, "%" PRId64 " %s", seconds / DURATIONS[row].unit_s, DURATIONS[row].unit);
+    if (DURATIONS[row].part_s > 0)
+        qp_buf_append_fmt(out, " %" PRId64 " %s", seconds % DURATIONS[row].unit_s / DURATIONS[row].part_s,
+                          DURATIONS[row].part);
 }
 
 void qp_html_count(struct qp_buf *out, uint64_t count)

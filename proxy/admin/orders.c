@@ -7,11 +7,10 @@
 #include "net/loop.h"
 
 /* Who asked is worth knowing where several people can. */
-static void log_order(const struct qp_visit *visit, const char *what, const char *account)
+static void log_order(const struct qp_visit *visit, const char *what, const char *of)
 {
     qp_log_line(QP_LOG_INFO, "admin", qp_request_conn_id(visit->request), qp_request_number(visit->request),
-                "%s of '%s' asked for from %.*s", what, account,
-                QP_SLICE_FMT(qp_request_client(visit->request)));
+                "%s %s was asked for from %.*s", what, of, QP_SLICE_FMT(qp_request_client(visit->request)));
 }
 
 /* ---- the ends ---- */
@@ -64,13 +63,13 @@ static void on_ended(void *owner, const struct qp_order_end *end)
 
 void qp_give_refresh(struct qp_visit *visit)
 {
-    log_order(visit, "a refresh", qp_visit_account_name(visit));
+    log_order(visit, "a refresh of", qp_visit_account_name(visit));
     qp_keeper_refresh(visit->admin->opts.keeper, visit->account, on_ended, visit);
 }
 
 void qp_give_logout(struct qp_visit *visit)
 {
-    log_order(visit, "the sign-out", qp_visit_account_name(visit));
+    log_order(visit, "the sign-out of", qp_visit_account_name(visit));
     qp_keeper_sign_out(visit->admin->opts.keeper, visit->account, on_ended, visit);
 }
 
@@ -89,6 +88,7 @@ static void on_checked(void *owner, const struct qp_order_end *end)
 
 void qp_give_check(struct qp_visit *visit)
 {
+    log_order(visit, "a check of", qp_visit_account_name(visit));
     bool spend = qp_slice_is(qp_form_get(&visit->form, "spend"), QP_SLICE("1"));
     qp_keeper_check(visit->admin->opts.keeper, visit->account, spend, on_checked, visit);
 }
@@ -96,7 +96,7 @@ void qp_give_check(struct qp_visit *visit)
 void qp_give_key_rotation(struct qp_visit *visit)
 {
     char text[QP_FLASH_TEXT_BYTES] = "";
-    log_order(visit, "a new key", "the vault");
+    log_order(visit, "a new key for", "the vault");
     bool ok = qp_keeper_rotate_key(visit->admin->opts.keeper, text, sizeof text) == QP_OK;
     const struct qp_order_end end = {.ok = ok, .code = ok ? "rotated" : "failed", .text = text};
     qp_visit_give_end(visit, &end);

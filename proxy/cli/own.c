@@ -127,7 +127,7 @@ static void on_signal(void *context, int signum)
         return;
     }
     if (!seat->is_ending) {
-        kill(seat->client, SIGTERM);
+        kill(seat->client, signum);
         return;
     }
     remove_folder(seat->own);

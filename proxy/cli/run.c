@@ -267,6 +267,7 @@ int qp_cli_run(const struct qp_cli_options *options)
     if (code != EX_OK)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
     raise_descriptor_limit();
     qp_config_forget_environment();
     code = build(&daemon);

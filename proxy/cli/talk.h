@@ -15,6 +15,7 @@ enum { QP_TALK_WHERE_BYTES = 192, QP_TALK_CSRF_BYTES = 128, QP_TALK_ANY = -1 };
 
 struct qp_talk {
     const struct qp_config *config;
+    struct qp_problems unread; /* secrets of it that are not for us; the daemon has them */
     struct qp_client client;
     char where[QP_TALK_WHERE_BYTES]; /* "the daemon at ADDRESS", for messages */
     struct qp_buf no_daemon;         /* why none was found: "ADDRESS: reason; ..." */

@@ -366,7 +366,8 @@ void qp_account_start(struct qp_account *account)
     if (account->state == QP_TOKEN_SIGN_IN_NEEDED) {
         qp_log_warn("token", "account '%s': %s", account->opts->name, account->last_error);
     } else if (!account->generation) {
-        call_in_time(account);
+        if (!account->keeper->is_passive)
+            call_in_time(account);
     } else {
         uint64_t age_ms = now_of(account) - account->issued_ms;
         uint64_t due_ms = renewal_due_ms(account, account->expires_ms - account->issued_ms);

@@ -62,7 +62,7 @@ struct qp_account {
     struct qp_buf whoami_url;
     struct qp_shot_range *origin;
     struct qp_shot *whoami;
-    bool asks_with_token;
+    uint64_t asked_generation; /* of the token that whoami is asked with; 0: without one */
     struct qp_identity identity;
 };
 
@@ -185,7 +185,7 @@ void qp_order_end(struct qp_order *order, bool ok, const char *code, const char 
 void qp_orders_hear_of_call(struct qp_account *account);
 void qp_orders_hear_of_whoami(struct qp_account *account, const char *code, const char *text);
 void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text);
-/* All that still wait end with "stopping". */
+/* All that still wait end with "stopping", but for sign-ins: a code that is being redeemed is waited for. */
 void qp_orders_stop(struct qp_keeper *keeper);
 void qp_orders_init(struct qp_keeper *keeper);
 void qp_orders_deinit(struct qp_keeper *keeper);

@@ -9,8 +9,8 @@ static void write_request(void *owner, struct qp_slice authority, struct qp_slic
 {
     struct qp_account *account = owner;
     (void)body;
-    account->asks_with_token = qp_account_has_usable_token(account);
-    qp_whoami_head(account->opts, account->asks_with_token ? account->token : NULL, authority, path, head);
+    account->asked_generation = qp_account_has_usable_token(account) ? account->generation : 0;
+    qp_whoami_head(account->opts, account->asked_generation ? account->token : NULL, authority, path, head);
 }
 
 static void keep(struct qp_account *account, const struct qp_identity *identity)
@@ -36,7 +36,13 @@ static void take_answer(void *owner, const struct qp_shot_result *shot)
     struct qp_url url;
     account->whoami = NULL;
     (void)qp_url_parse(qp_slice_str(account->opts->origin), &url); /* it was asked there */
-    qp_whoami_judge(shot, account->asks_with_token, url.host, &identity, &verdict);
+    qp_whoami_judge(shot, account->asked_generation > 0, url.host, &identity, &verdict);
+    bool has_newer_token =
+        qp_account_has_usable_token(account) && account->asked_generation != account->generation;
+    if (!*identity.user && has_newer_token) {
+        qp_identity_ask(account); /* what was said of the one before says nothing of this one */
+        return;
+    }
     if (*identity.user)
         keep(account, &identity);
     else
@@ -49,7 +55,7 @@ void qp_identity_ask(struct qp_account *account)
     struct qp_keeper *keeper = account->keeper;
     if (account->whoami || !account->opts->origin)
         return;
-    account->asks_with_token = qp_account_has_usable_token(account);
+    account->asked_generation = qp_account_has_usable_token(account) ? account->generation : 0;
     if (!account->origin) {
         qp_buf_append_fmt(&account->whoami_url, "%s/API/v3/whoami", account->opts->origin);
         qp_buf_append_char(&account->whoami_url, '\0');

@@ -179,7 +179,7 @@ void qp_grant_judge(unsigned status, struct qp_slice body, struct qp_grant_answe
         set_own(answer, "too_large", "the token endpoint's answer is over 64 KiB: check token_url");
         return;
     }
-    cJSON *root = qp_json_parse_object(body);
+    cJSON *root = qp_json_parse_answer(body);
     if (root)
         judge_object(status, root, answer);
     else if (status >= 200 && status < 300)

@@ -89,7 +89,7 @@ void qp_keeper_refresh(struct qp_keeper *keeper, unsigned account_index, qp_orde
  * account is signed out in any case; the text says what became of the revocation. Codes: signed_out, not_revoked (ok is true for both), static. */
 void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Asks the origin who we are (GET /API/v3/whoami), with the account's token: gets one first if there is none, unless that would redeem a refresh
- * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok,
+ * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok, stopping,
  * ok_without_token, sign_in_needed, refused, token_failed, resolve, network, certificate, rejected (401), forbidden (403), wrong_host (Qualtrics names another one: see the identity's warning),
  * unexpected. */
 void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spend, qp_order_done *done,

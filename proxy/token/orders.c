@@ -79,8 +79,11 @@ void qp_orders_deinit(struct qp_keeper *keeper)
 
 void qp_orders_stop(struct qp_keeper *keeper)
 {
-    QP_LIST_FOR_EACH_SAFE (link, &keeper->orders)
-        qp_order_end(QP_CONTAINER_OF(link, struct qp_order, link), false, "stopping", "qproxy is stopping");
+    QP_LIST_FOR_EACH_SAFE (link, &keeper->orders) {
+        struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
+        if (order->kind != QP_ORDER_SIGN_IN)
+            qp_order_end(order, false, "stopping", "qproxy is stopping");
+    }
 }
 
 /* ---- why something is not done ---- */
@@ -201,17 +204,25 @@ void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spen
     qp_require(account->opts->origin);
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_CHECK, done, owner);
     order->may_spend = spend;
-    if (qp_account_has_usable_token(account) || !may_mint(order))
+    bool is_lost = spend && account->state == QP_TOKEN_SIGN_IN_NEEDED;
+    if (keeper->is_draining)
+        refuse(order, "stopping");
+    else if (qp_account_has_usable_token(account))
         ask(order);
-    else
+    else if (is_lost)
+        end_by_state(order, "token_failed");
+    else if (may_mint(order))
         mint(order);
+    else
+        ask(order);
 }
 
 static void go_on_with_check(struct qp_order *order)
 {
     if (order->is_asking || !order->has_minted)
         return;
-    if (order->account->state == QP_TOKEN_FRESH)
+    /* Without a token, too: it shows whether the origin is out of reach for all, or only the token call went wrong. */
+    if (order->account->state == QP_TOKEN_FRESH || !qp_account_has_usable_token(order->account))
         ask(order);
     else
         end_by_state(order, "token_failed");
@@ -219,10 +230,8 @@ static void go_on_with_check(struct qp_order *order)
 
 static const char *words_of_token(const struct qp_order *order, bool had_token)
 {
-    if (order->has_minted)
-        return "a new token was made; ";
-    if (had_token)
-        return "";
+    if (had_token || order->has_minted)
+        return had_token && order->has_minted ? "a new token was made; " : "";
     return order->account->refresh_token
                ? "no token was made, since that would redeem the one-time refresh token (--spend allows it); "
                : "nobody is signed in; ";
@@ -231,10 +240,14 @@ static const char *words_of_token(const struct qp_order *order, bool had_token)
 static void end_check(struct qp_order *order, const char *code, const char *text)
 {
     char whole[sizeof(order->text)];
-    bool had_token = order->account->asks_with_token;
+    bool had_token = order->account->asked_generation > 0;
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);
+        return;
+    }
+    if (order->has_minted && strcmp(code, "ok_without_token") == 0) {
+        end_by_state(order, "token_failed");
         return;
     }
     snprintf(whole, sizeof(whole), "%s%s", words_of_token(order, had_token), text);

@@ -68,15 +68,30 @@ void qp_sign_in_free(struct qp_keeper *keeper)
 
 /* ---- beginning ---- */
 
+static bool has_word(const char *words, const char *word)
+{
+    struct qp_slice rest = qp_slice_str(words);
+    while (rest.at) {
+        if (qp_slice_is(qp_slice_cut(&rest, ' '), qp_slice_str(word)))
+            return true;
+    }
+    return false;
+}
+
+static void put_scope(const struct qp_account_opts *opts, struct qp_buf *scope)
+{
+    qp_buf_append_str(scope, opts->scope ? opts->scope : "");
+    if (opts->offline_scope && !has_word(opts->scope, opts->offline_scope))
+        qp_buf_append_fmt(scope, "%s%s", qp_buf_len(scope) ? " " : "", opts->offline_scope);
+}
+
 static void put_url(const struct qp_attempt *attempt, struct qp_buf *url)
 {
     const struct qp_account_opts *opts = attempt->account->opts;
     struct qp_buf scope = {0};
     char challenge[QP_DIGEST_TEXT_BYTES];
     qp_sha256_text(qp_secret_reveal(attempt->verifier), challenge);
-    qp_buf_append_str(&scope, opts->scope ? opts->scope : "");
-    if (opts->offline_scope)
-        qp_buf_append_fmt(&scope, "%s%s", qp_buf_len(&scope) ? " " : "", opts->offline_scope);
+    put_scope(opts, &scope);
     qp_buf_clear(url);
     qp_buf_append_str(url, opts->auth_url);
     if (!strchr(opts->auth_url, '?'))
@@ -149,7 +164,7 @@ struct answer {
     char code[2048];
     char iss[1024];
     char error[64];
-    char description[256];
+    char description[2048]; /* some say what they mean at length; what is shown is cut */
 };
 
 static bool read_answer(struct qp_slice query, struct answer *answer)
@@ -208,6 +223,8 @@ static void end_attempt(struct qp_attempt *attempt, bool ok, const char *code, c
 {
     attempt->stage = ok ? DONE : FAILED;
     attempt->end_code = code;
+    /* Whoever waits for it has not seen the end yet. */
+    attempt->until_ms = qp_loop_now_ms(attempt->account->keeper->loop) + (uint64_t)QP_SIGN_IN_LIFE_S * 1000;
     snprintf(attempt->end_text, sizeof(attempt->end_text), "%s", text);
     qp_secret_free(&attempt->verifier);
     qp_secret_free(&attempt->code);
@@ -219,10 +236,11 @@ static void end_attempt(struct qp_attempt *attempt, bool ok, const char *code, c
     attempt->order = NULL;
 }
 
+/* What they may send is ASCII (RFC 6749 section 4.1.2.1); the rest may be meant for a terminal. */
 static void put_plain(char *text)
 {
     for (; *text; ++text)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+        if (*text < 0x20 || *text > 0x7e)
             *text = '?';
 }
 
@@ -239,7 +257,7 @@ static void end_by_error(struct qp_attempt *attempt, struct answer *answer)
         words = error_rows[i].text;
     }
     put_plain(answer->description);
-    snprintf(text, sizeof(text), "%s%s%s%s", words, *answer->description ? " (it says: \"" : "",
+    snprintf(text, sizeof(text), "%s%s%.255s%s", words, *answer->description ? " (it says: \"" : "",
              answer->description, *answer->description ? "\")" : "");
     end_attempt(attempt, false, code, text);
 }
@@ -265,6 +283,12 @@ void qp_sign_in_go_on(struct qp_account *account)
     struct qp_attempt *attempt = account->exchanging;
     if (!attempt || account->call || account->exchange)
         return;
+    if (account->keeper->is_draining) {
+        account->exchanging = NULL;
+        end_attempt(attempt, false, "stopping",
+                    "qproxy is stopping, and nothing was redeemed: sign in again later");
+        return;
+    }
     struct qp_grant_request request = {.kind = QP_GRANT_BY_CODE,
                                        .code = attempt->code,
                                        .verifier = attempt->verifier,
@@ -296,9 +320,12 @@ static void take_exchange(void *owner, struct qp_token_call_result *result)
     struct qp_attempt *attempt = account->exchanging;
     struct qp_grant_answer *answer = &result->answer;
     char text[sizeof(attempt->end_text)];
+    bool is_granted = answer->outcome == QP_GRANT_GRANTED;
+    bool is_call_due = account->is_call_due && !is_granted;
     account->exchange = NULL;
     account->exchanging = NULL;
-    if (answer->outcome == QP_GRANT_GRANTED) {
+    account->is_call_due = false;
+    if (is_granted) {
         take_sign_in(account, answer);
         end_attempt(attempt, true, "signed_in",
                     account->refresh_token ? "signed in"
@@ -314,9 +341,7 @@ static void take_exchange(void *owner, struct qp_token_call_result *result)
         end_attempt(attempt, false, "failed", text);
     }
     qp_grant_answer_deinit(answer);
-    bool is_call_due = account->is_call_due;
-    account->is_call_due = false;
-    if (is_call_due && account->state != QP_TOKEN_FRESH)
+    if (is_call_due)
         (void)qp_account_call(account);
     qp_orders_hear_of_call(account);
     qp_keeper_settle(account);

@@ -37,7 +37,7 @@ struct qp_sign_in_answer {
 void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer *answer, qp_order_done *done,
                        void *owner);
 
-/* How the attempt stands: "waiting", "working", "done", "failed", "unknown" (also when it is over 10 minutes old). end: for done and failed; may be NULL.
+/* How the attempt stands: "waiting", "working", "done", "failed", "unknown" (also 10 minutes after it began or ended). end: for done and failed; may be NULL.
  * account_index is written unless unknown; may be NULL. */
 const char *qp_sign_in_progress(struct qp_keeper *keeper, const char *id, struct qp_order_end *end,
                                 unsigned *account_index);

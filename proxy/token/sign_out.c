@@ -14,7 +14,7 @@ static void take_answer(void *owner, const struct qp_shot_result *shot)
     struct qp_account *account = owner;
     char text[320];
     account->revoking = NULL;
-    if (shot->why == QP_OK && shot->status == 200) {
+    if (shot->why == QP_OK && shot->status >= 200 && shot->status < 300) {
         end(account, "signed_out", "signed out; the origin has revoked the tokens");
         return;
     }

@@ -394,9 +394,9 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
         return outcome;
     if (vault->opts.key_file && qp_place_open(&vault->key_place, vault->opts.key_file) != 0)
         vault->key_place = (struct qp_place){0}; /* the key is known; only its rotation is not possible */
-    outcome = read_file(vault, &reading, report);
-    if (outcome == QP_VAULT_ABSENT && vault->opts.create)
+    if (vault->opts.create && !qp_place_is_there(&vault->place, ""))
         return begin(vault, report);
+    outcome = read_file(vault, &reading, report);
     if (outcome != QP_VAULT_OPEN)
         return outcome;
     adopt(vault, &reading);
@@ -407,7 +407,8 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
 enum qp_vault_outcome qp_vault_open(const struct qp_vault_opts *opts, struct qp_vault **vault, char *error,
                                     size_t error_size)
 {
-    struct report report = {.path = opts->path, .text = error, .size = error_size};
+    struct report report = {.path = opts->path, .size = error_size};
+    report.text = error;
     enum qp_vault_outcome outcome = check_keys(opts, &report);
     if (outcome != QP_VAULT_OPEN)
         return outcome;

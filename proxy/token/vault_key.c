@@ -28,7 +28,7 @@ static int hex_value(char c)
 
 static bool hex_decode(struct qp_slice hex, unsigned char bytes[QP_VAULT_KEY_BYTES])
 {
-    if (hex.len != HEX_BYTES)
+    if (!hex.at || hex.len != HEX_BYTES)
         return false;
     for (size_t i = 0; i < QP_VAULT_KEY_BYTES; i++) {
         int high = hex_value(hex.at[2 * i]);
@@ -143,7 +143,7 @@ bool qp_vault_key_read(const struct qp_place *place, const char *suffix, struct 
     bool is_key = false;
     if (qp_place_read(place, suffix, HEX_BYTES + 1, &text, NULL) == 0) {
         struct qp_slice hex = qp_buf_slice(&text);
-        if (hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
+        if (hex.at && hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
             hex.len--;
         is_key = hex_decode(hex, bytes);
     }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "token/json.h"
 #include "token/vault_impl.h"
+#include <cJSON.h>
 #include <inttypes.h>
 #include <mbedtls/base64.h>
 
@@ -31,12 +32,17 @@ static const struct field {
     size_t offset;
     size_t size; /* FIELD_TEXT: with its NUL */
 } fields[] = {
-#define FIELD(kind, member, name)                                                                           \
-    {                                                                                                       \
-        name, kind, offsetof(struct qp_vault_record, member), sizeof(((struct qp_vault_record *)0)->member) \
+#define FIELD(kind, member, name)                               \
+    {                                                           \
+        name, kind, offsetof(struct qp_vault_record, member), 0 \
     }
-    FIELD(FIELD_TEXT, binding, "binding"),
-    FIELD(FIELD_TEXT, seed, "seed"),
+#define TEXT(member, name)                                          \
+    {                                                               \
+        name, FIELD_TEXT, offsetof(struct qp_vault_record, member), \
+            sizeof(((struct qp_vault_record *)0)->member)           \
+    }
+    TEXT(binding, "binding"),
+    TEXT(seed, "seed"),
     FIELD(FIELD_SECRET, refresh_token, "refresh_token"),
     FIELD(FIELD_TIME, refresh_token_unix_s, "refresh_token_unix_s"),
     FIELD(FIELD_TIME, signed_in_unix_s, "signed_in_unix_s"),
@@ -44,10 +50,11 @@ static const struct field {
     FIELD(FIELD_SECRET, access_token, "access_token"),
     FIELD(FIELD_TIME, access_token_unix_s, "access_token_unix_s"),
     FIELD(FIELD_TIME, access_token_until_unix_s, "access_token_until_unix_s"),
-    FIELD(FIELD_TEXT, identity.brand, "brand"),
-    FIELD(FIELD_TEXT, identity.user, "user"),
-    FIELD(FIELD_TEXT, identity.datacenter, "datacenter"),
-    FIELD(FIELD_TEXT, identity.warning, "warning"),
+    TEXT(identity.brand, "brand"),
+    TEXT(identity.user, "user"),
+    TEXT(identity.datacenter, "datacenter"),
+    TEXT(identity.warning, "warning"),
+#undef TEXT
 #undef FIELD
 };
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };

@@ -89,7 +89,7 @@ static const char *judge_identity(struct qp_slice body, struct qp_slice host, st
 {
     struct qp_identity found = {0};
     const char *code = NULL;
-    cJSON *root = qp_json_parse_object(body);
+    cJSON *root = qp_json_parse_answer(body);
     const cJSON *result = cJSON_GetObjectItemCaseSensitive(root, "result");
     TAKE(found.user, result, "userName");
     if (*found.user) {

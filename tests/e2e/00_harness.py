@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -165,6 +166,26 @@ def a_leaked_secret_is_found_in_every_encoding(env):
     faults = env.finish(False)
     assert faults and "P1" in faults[0], faults
     env._received.clear()
+
+
+@test("P1")
+def a_vault_that_shows_a_secret_or_is_for_everybody_is_found(env):
+    inner = harness.Env(env.places, env.socket_path())
+    os.makedirs(inner.folder)
+    inner.write("copy", b"QPVAULT\n" + base64.b64encode(inner.client_secret.encode()), 0o644)
+    faults = inner.finish(False)
+    assert any("mode 644" in fault for fault in faults) and any("the vault copy holds a secret" in fault for fault in faults), faults
+
+
+@test("P1")
+def a_secret_in_the_environment_is_found(env):
+    standin = env.standin()
+    inner = harness.Env(env.places, env.path("inner"))
+    os.makedirs(inner.folder)
+    inner.client_id, inner.client_secret = env.client_id, env.client_secret
+    inner.proxy(standin, environ=inner.environ(QP_E2E_OTHER=inner.secret("left-here-" + env.run_id)))
+    faults = inner.finish(False)
+    assert any("the environment holds a secret" in fault for fault in faults), faults
 
 
 @test("harness")

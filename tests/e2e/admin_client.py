@@ -27,8 +27,9 @@ def ask(env, proxy, target, method="GET", host=None, fields=(), body=None, addre
 class Session:
     """One browser's cookie, or one script's."""
 
-    def __init__(self, env, proxy, address=None):
+    def __init__(self, env, proxy, address=None, token=None):
         self.env = env
+        self.always = [("Authorization", "Bearer " + token)] if token else []
         self.proxy = proxy
         self.address = address or address_of(proxy)
         self.origin = "http://localhost" if isinstance(self.address, str) else "http://%s:%d" % self.address
@@ -43,7 +44,7 @@ class Session:
         return answer
 
     def fields(self, more=()):
-        return ([("Cookie", self.cookie)] if self.cookie else []) + list(more)
+        return self.always + ([("Cookie", self.cookie)] if self.cookie else []) + list(more)
 
     def get(self, target, fields=()):
         return self._take(ask(self.env, self.proxy, target, fields=self.fields(fields), address=self.address))

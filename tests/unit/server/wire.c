@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { MAX_WIRES = 64, LIMIT_MS = 2000 };
@@ -126,6 +127,17 @@ struct wire *wire_connect(uint16_t port)
     const struct sockaddr_in address = loopback(port);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    qp_require(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+    return adopt(fd);
+}
+
+struct wire *wire_connect_local(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    qp_require(strlen(path) < sizeof(address.sun_path));
+    memcpy(address.sun_path, path, strlen(path));
     qp_require(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
     return adopt(fd);
 }

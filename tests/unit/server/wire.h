@@ -26,6 +26,8 @@ struct qp_loop *wire_begin(void);
 void wire_end(void);
 
 struct wire *wire_connect(uint16_t port);
+/* To a Unix socket. */
+struct wire *wire_connect_local(const char *path);
 /* A listening socket; accepted by wire_accept(). */
 int wire_listen(uint16_t *port);
 /* Runs until somebody has connected; NULL after two seconds. */

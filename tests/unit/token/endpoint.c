@@ -9,7 +9,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CALLS_MAX = 256, REQUEST_BYTES = 8192, ANSWERS_MAX = 16, ANSWER_BYTES = 1024 };
+enum { CALLS_MAX = 256, REQUEST_BYTES = 8192, ANSWERS_MAX = 32, ANSWER_BYTES = 1024 };
+
+static const char *const paths[LANES] = {
+    [LANE_TOKEN] = "/oauth2/token", [LANE_WHOAMI] = "/API/v3/whoami", [LANE_REVOKE] = "/oauth2/revoke"};
+
+/* A connection that waits for its answer, or for nothing. */
+struct parked {
+    int fd;
+    const struct endpoint_step *step;
+};
 
 struct endpoint {
     const struct endpoint_step *steps;
@@ -19,10 +28,12 @@ struct endpoint {
     unsigned port;
     pthread_t thread;
     pthread_mutex_t lock;
-    unsigned calls;
-    char *requests[CALLS_MAX];
-    int hanging[CALLS_MAX];
-    unsigned hanging_count;
+    void (*seen)(void *context, enum endpoint_lane lane, unsigned call, const char *request);
+    void *context;
+    unsigned calls[LANES];
+    char *requests[LANES][CALLS_MAX];
+    struct parked parked[CALLS_MAX];
+    unsigned parked_count;
 };
 
 static char answers[ANSWERS_MAX][ANSWER_BYTES];
@@ -30,7 +41,8 @@ static unsigned answer_count;
 
 const char *endpoint_answer(const char *status_and_fields, const char *body)
 {
-    char *out = answers[answer_count++ % ANSWERS_MAX];
+    assert(answer_count < ANSWERS_MAX);
+    char *out = answers[answer_count++];
     snprintf(out, ANSWER_BYTES, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status_and_fields,
              strlen(body), body);
     return out;
@@ -40,7 +52,7 @@ static bool is_complete(const char *request)
 {
     const char *end = strstr(request, "\r\n\r\n");
     const char *length = strstr(request, "Content-Length: ");
-    return end && length && strlen(end + 4) >= strtoul(length + 16, NULL, 10);
+    return end && (!length || strlen(end + 4) >= strtoul(length + 16, NULL, 10));
 }
 
 static char *read_request(int fd)
@@ -64,16 +76,8 @@ static void write_all(int fd, const char *bytes, size_t len)
     }
 }
 
-static void answer(struct endpoint *endpoint, int fd, const struct endpoint_step *step)
+static void give(int fd, const struct endpoint_step *step)
 {
-    struct pollfd stop = {.fd = endpoint->stop[0], .events = POLLIN};
-    if (step->delay_ms)
-        poll(&stop, 1, (int)step->delay_ms);
-    if (!step->answer) {
-        assert(endpoint->hanging_count < CALLS_MAX);
-        endpoint->hanging[endpoint->hanging_count++] = fd;
-        return;
-    }
     write_all(fd, step->answer, strlen(step->answer));
     char *padding = malloc(step->padding + 1);
     memset(padding, 'x', step->padding);
@@ -82,21 +86,91 @@ static void answer(struct endpoint *endpoint, int fd, const struct endpoint_step
     close(fd);
 }
 
+static void answer(struct endpoint *endpoint, int fd, const struct endpoint_step *step)
+{
+    struct pollfd stop = {.fd = endpoint->stop[0], .events = POLLIN};
+    if (step->delay_ms)
+        poll(&stop, 1, (int)step->delay_ms);
+    if (step->answer && !step->is_held) {
+        give(fd, step);
+        return;
+    }
+    pthread_mutex_lock(&endpoint->lock);
+    assert(endpoint->parked_count < CALLS_MAX);
+    endpoint->parked[endpoint->parked_count++] = (struct parked){.fd = fd, .step = step};
+    pthread_mutex_unlock(&endpoint->lock);
+}
+
+void endpoint_release(struct endpoint *endpoint)
+{
+    unsigned kept = 0;
+    pthread_mutex_lock(&endpoint->lock);
+    for (unsigned i = 0; i < endpoint->parked_count; ++i) {
+        if (endpoint->parked[i].step->answer)
+            give(endpoint->parked[i].fd, endpoint->parked[i].step);
+        else
+            endpoint->parked[kept++] = endpoint->parked[i];
+    }
+    endpoint->parked_count = kept;
+    pthread_mutex_unlock(&endpoint->lock);
+}
+
+static enum endpoint_lane lane_of(const char *request)
+{
+    const char *path = strchr(request, ' ');
+    for (unsigned lane = 0; path && lane < LANES; ++lane) {
+        if (strncmp(path + 1, paths[lane], strlen(paths[lane])) == 0)
+            return lane;
+    }
+    return LANES;
+}
+
+static const struct endpoint_step *step_of(const struct endpoint *endpoint, enum endpoint_lane lane,
+                                           unsigned call)
+{
+    static const struct endpoint_step none = {.answer =
+                                                  "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"};
+    const struct endpoint_step *found = &none;
+    for (unsigned i = 0; i < endpoint->step_count; ++i) {
+        if (endpoint->steps[i].lane != lane)
+            continue;
+        found = &endpoint->steps[i];
+        if (call-- == 0)
+            break;
+    }
+    return found;
+}
+
+/* Its number, by lane. */
+static unsigned note(struct endpoint *endpoint, enum endpoint_lane lane, char *request)
+{
+    pthread_mutex_lock(&endpoint->lock);
+    unsigned call = endpoint->calls[lane];
+    void (*seen)(void *, enum endpoint_lane, unsigned, const char *) = endpoint->seen;
+    pthread_mutex_unlock(&endpoint->lock);
+    if (seen)
+        seen(endpoint->context, lane, call, request);
+    pthread_mutex_lock(&endpoint->lock);
+    free(endpoint->requests[lane][call % CALLS_MAX]);
+    endpoint->requests[lane][call % CALLS_MAX] = request;
+    ++endpoint->calls[lane];
+    pthread_mutex_unlock(&endpoint->lock);
+    return call;
+}
+
 static void serve(struct endpoint *endpoint)
 {
     int fd = accept(endpoint->fd, NULL, NULL);
     char *request = read_request(fd);
-    if (!*request) { /* a dial that nobody wanted any more */
+    if (!is_complete(request)) { /* a dial that nobody wanted any more */
         free(request);
         close(fd);
         return;
     }
-    pthread_mutex_lock(&endpoint->lock);
-    unsigned call = endpoint->calls++;
-    free(endpoint->requests[call % CALLS_MAX]);
-    endpoint->requests[call % CALLS_MAX] = request;
-    pthread_mutex_unlock(&endpoint->lock);
-    answer(endpoint, fd, &endpoint->steps[call < endpoint->step_count ? call : endpoint->step_count - 1]);
+    enum endpoint_lane lane = lane_of(request);
+    assert(lane != LANES);
+    unsigned call = note(endpoint, lane, request);
+    answer(endpoint, fd, step_of(endpoint, lane, call));
 }
 
 static void *run(void *context)
@@ -133,10 +207,10 @@ void endpoint_stop(struct endpoint *endpoint)
     pthread_join(endpoint->thread, NULL);
     close(endpoint->stop[0]);
     close(endpoint->fd);
-    for (unsigned i = 0; i < endpoint->hanging_count; ++i)
-        close(endpoint->hanging[i]);
-    for (unsigned i = 0; i < CALLS_MAX; ++i)
-        free(endpoint->requests[i]);
+    for (unsigned i = 0; i < endpoint->parked_count; ++i)
+        close(endpoint->parked[i].fd);
+    for (unsigned i = 0; i < LANES * CALLS_MAX; ++i)
+        free(endpoint->requests[i / CALLS_MAX][i % CALLS_MAX]);
     pthread_mutex_destroy(&endpoint->lock);
     free(endpoint);
     answer_count = 0;
@@ -147,18 +221,51 @@ unsigned endpoint_port(const struct endpoint *endpoint)
     return endpoint->port;
 }
 
-unsigned endpoint_calls(struct endpoint *endpoint)
+const char *endpoint_path(enum endpoint_lane lane)
+{
+    return paths[lane];
+}
+
+void endpoint_watch(struct endpoint *endpoint,
+                    void (*seen)(void *context, enum endpoint_lane lane, unsigned call, const char *request),
+                    void *context)
 {
     pthread_mutex_lock(&endpoint->lock);
-    unsigned calls = endpoint->calls;
+    endpoint->seen = seen;
+    endpoint->context = context;
+    pthread_mutex_unlock(&endpoint->lock);
+}
+
+unsigned endpoint_calls_at(struct endpoint *endpoint, enum endpoint_lane lane)
+{
+    pthread_mutex_lock(&endpoint->lock);
+    unsigned calls = endpoint->calls[lane];
     pthread_mutex_unlock(&endpoint->lock);
     return calls;
 }
 
-const char *endpoint_request(struct endpoint *endpoint, unsigned call)
+const char *endpoint_request_at(struct endpoint *endpoint, enum endpoint_lane lane, unsigned call)
 {
     pthread_mutex_lock(&endpoint->lock);
-    const char *request = call < endpoint->calls ? endpoint->requests[call % CALLS_MAX] : "";
+    const char *request = call < endpoint->calls[lane] ? endpoint->requests[lane][call % CALLS_MAX] : "";
     pthread_mutex_unlock(&endpoint->lock);
     return request;
+}
+
+unsigned endpoint_calls(struct endpoint *endpoint)
+{
+    return endpoint_calls_at(endpoint, LANE_TOKEN);
+}
+
+const char *endpoint_request(struct endpoint *endpoint, unsigned call)
+{
+    return endpoint_request_at(endpoint, LANE_TOKEN, call);
+}
+
+unsigned endpoint_count(struct endpoint *endpoint, const char *text)
+{
+    unsigned count = 0;
+    for (unsigned call = 0; call < endpoint_calls(endpoint); ++call)
+        count += strstr(endpoint_request(endpoint, call), text) != NULL;
+    return count;
 }

@@ -1,27 +1,11 @@
 /* The keeper against a scripted endpoint: calls, failures, recovery. */
 #include "rig.h"
-#include <stdio.h>
-
-static const char *grant(const char *token, unsigned life_s)
-{
-    char body[200];
-    snprintf(body, sizeof(body), "{\"access_token\":\"%s\",\"token_type\":\"bearer\",\"expires_in\":%u}",
-             token, life_s);
-    return endpoint_answer("200 OK", body);
-}
-
-static const char *error(const char *status, const char *code)
-{
-    char body[200];
-    snprintf(body, sizeof(body), "{\"error\":\"%s\"}", code);
-    return endpoint_answer(status, body);
-}
 
 static void test_first_mint(void **state)
 {
     struct rig rig;
     struct qp_token token;
-    rig_open(&rig, NULL, STEPS({grant("t1", 3600)}));
+    rig_open(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
     rig_start(&rig);
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_REFRESHING);
     assert_false(qp_view_token(rig.view, 0, 0, &token));
@@ -46,7 +30,7 @@ static void test_refresh_ahead_never_without_token(void **state)
 {
     struct rig rig;
     struct qp_token token;
-    rig_open(&rig, NULL, STEPS({grant("t1", 3)}, {grant("t2", 3600), .delay_ms = 50}));
+    rig_open(&rig, NULL, STEPS({rig_grant("t1", 3)}, {rig_grant("t2", 3600), .delay_ms = 50}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 1000);
     uint64_t start_ms = qp_loop_now_ms(rig.loop);
@@ -63,7 +47,7 @@ static void test_refresh_ahead_never_without_token(void **state)
 static void test_very_short_life_is_renewed_on_need(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({grant("t1", 1)}, {grant("t2", 3600)}));
+    rig_open(&rig, NULL, STEPS({rig_grant("t1", 1)}, {rig_grant("t2", 3600)}));
     rig_start(&rig);
     rig_run_to_state(&rig, QP_TOKEN_STALE, 1500);
     assert_false(rig_status(&rig).usable);
@@ -77,7 +61,8 @@ static void test_very_short_life_is_renewed_on_need(void **state)
 static void test_failure_while_valid_only_logs(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({grant("t1", 3)}, {endpoint_answer("503 X", "down")}, {grant("t2", 3600)}));
+    rig_open(&rig, NULL,
+             STEPS({rig_grant("t1", 3)}, {endpoint_answer("503 X", "down")}, {rig_grant("t2", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 1000);
     rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 3500);
@@ -91,8 +76,9 @@ static void test_failure_while_valid_only_logs(void **state)
 static void test_recovers_by_itself(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL,
-             STEPS({endpoint_answer("500 X", "")}, {endpoint_answer("429 X", "{}")}, {grant("t1", 3600)}));
+    rig_open(
+        &rig, NULL,
+        STEPS({endpoint_answer("500 X", "")}, {endpoint_answer("429 X", "{}")}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     struct answered answered = rig_ask(&rig, 0);
     assert_int_equal(answered.outcome, QP_NEED_COOLING_DOWN);
@@ -109,7 +95,7 @@ static void test_recovers_by_itself(void **state)
 static void test_retry_after_is_honoured(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({endpoint_answer("503 X\r\nRetry-After: 2", "")}, {grant("t1", 3600)}));
+    rig_open(&rig, NULL, STEPS({endpoint_answer("503 X\r\nRetry-After: 2", "")}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 1000);
     uint64_t start_ms = qp_loop_now_ms(rig.loop);
@@ -125,7 +111,7 @@ static void test_retry_after_is_honoured(void **state)
 static void test_refused_client(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({error("401 X", "invalid_client")}));
+    rig_open(&rig, NULL, STEPS({rig_error("401 X", "invalid_client")}));
     rig_start(&rig);
     assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_REFUSED);
     assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_REFUSED);
@@ -139,7 +125,7 @@ static void test_refused_client(void **state)
 static void test_refused_with_a_valid_token(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({grant("t1", 3600)}, {error("400 X", "invalid_scope")}));
+    rig_open(&rig, NULL, STEPS({rig_grant("t1", 3600)}, {rig_error("400 X", "invalid_scope")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 1000);
     assert_int_equal(rig_ask(&rig, 2).outcome, QP_NEED_REFUSED);
@@ -151,7 +137,7 @@ static void test_refused_with_a_valid_token(void **state)
 static void test_invalid_grant(void **state)
 {
     struct rig rig;
-    rig_open(&rig, "r0", STEPS({error("400 X", "invalid_grant")}));
+    rig_open(&rig, "r0", STEPS({rig_error("400 X", "invalid_grant")}));
     rig_start(&rig);
     struct answered answered = rig_ask(&rig, 0);
     assert_int_equal(answered.outcome, QP_NEED_SIGN_IN);
@@ -162,7 +148,7 @@ static void test_invalid_grant(void **state)
     assert_int_equal(endpoint_calls(rig.endpoint), 1);
     rig_close(&rig);
     /* With client_credentials there is nobody to sign in: it passes or it does not. */
-    rig_open(&rig, NULL, STEPS({error("400 X", "invalid_grant")}, {grant("t1", 3600)}));
+    rig_open(&rig, NULL, STEPS({rig_error("400 X", "invalid_grant")}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_COOLING_DOWN);
     rig_run_to_generation(&rig, 1, 2000);
@@ -184,7 +170,7 @@ static void test_view_tells_when_the_token_expires(void **state)
 {
     struct rig rig;
     struct qp_token token;
-    rig_open(&rig, NULL, STEPS({grant("t1", 3600)}));
+    rig_open(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
     rig_start(&rig);
     assert_int_equal(rig_ask(&rig, 0).outcome, QP_NEED_MET);
     assert_true(qp_view_token(rig.view, 0, 1, &token));
@@ -198,9 +184,9 @@ static void test_rotation(void **state)
     struct rig rig;
     rig_open(&rig, "r0",
              STEPS({endpoint_answer("200 OK", "{\"access_token\":\"t1\",\"refresh_token\":\"r1\"}")},
-                   {grant("t2", 3600)},
+                   {rig_grant("t2", 3600)},
                    {endpoint_answer("200 OK", "{\"access_token\":\"t3\",\"refresh_token\":\"r2\"}")},
-                   {grant("t4", 3600)}));
+                   {rig_grant("t4", 3600)}));
     rig_start(&rig);
     static const char *const used[] = {"&refresh_token=r0", "&refresh_token=r1", "&refresh_token=r1",
                                        "&refresh_token=r2"};
@@ -218,7 +204,7 @@ static void test_P4_rotation_beside_an_unusable_token(void **state)
     struct rig rig;
     rig_open(&rig, "r0",
              STEPS({endpoint_answer("200 OK", "{\"access_token\":\"a b\",\"refresh_token\":\"r1\"}")},
-                   {endpoint_answer("200 OK", "{\"refresh_token\":\"r2\"}")}, {grant("t1", 3600)}));
+                   {endpoint_answer("200 OK", "{\"refresh_token\":\"r2\"}")}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 5000);
     static const char *const used[] = {"&refresh_token=r0", "&refresh_token=r1", "&refresh_token=r2"};
@@ -230,7 +216,7 @@ static void test_P4_rotation_beside_an_unusable_token(void **state)
 static void test_hang_ends_at_the_deadline(void **state)
 {
     struct rig rig;
-    rig_open(&rig, NULL, STEPS({NULL}, {grant("t1", 3600)}));
+    rig_open(&rig, NULL, STEPS({NULL}, {rig_grant("t1", 3600)}));
     rig.account.token_call_ms = 150;
     rig_start(&rig);
     struct answered answered = rig_ask(&rig, 0);
@@ -252,7 +238,7 @@ static void test_lost_answers_end_in_sign_in(void **state)
     assert_non_null(strstr(rig_status(&rig).last_error, "may be spent"));
     rig_close(&rig);
     rig_open(&rig, "r0",
-             STEPS({"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"access"}, {grant("t1", 3600)}));
+             STEPS({"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"access"}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 3000);
     rig_close(&rig);
@@ -271,7 +257,7 @@ static void test_no_redemption_no_sign_in(void **state)
     rig_close(&rig);
     rig_open(&rig, "r0",
              STEPS({endpoint_answer("503 X", "")}, {endpoint_answer("500 X", "")},
-                   {endpoint_answer("429 X", "")}, {grant("t1", 3600)}));
+                   {endpoint_answer("429 X", "")}, {rig_grant("t1", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 6000);
     rig_close(&rig);
