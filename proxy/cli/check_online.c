@@ -37,7 +37,8 @@ static const struct verdict TOKEN[] = {
     {"rejected", "rejected", QP_TONE_BAD},
 };
 
-static struct verdict find(const struct verdict *verdicts, size_t count, const char *code, struct verdict otherwise)
+static struct verdict find(const struct verdict *verdicts, size_t count, const char *code,
+                           struct verdict otherwise)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(verdicts[i].code, code) == 0)
@@ -73,7 +74,8 @@ static void put_row(struct qp_table *table, const struct row *row)
 
 static void print_rows(const struct row *rows, size_t count)
 {
-    static const char *const HEADS[] = {"ACCOUNT", "ORIGIN", "REACHED", "TOKEN", "USER", "BRAND", "DATACENTER", "RESULT"};
+    static const char *const HEADS[] = {"ACCOUNT", "ORIGIN", "REACHED",    "TOKEN",
+                                        "USER",    "BRAND",  "DATACENTER", "RESULT"};
     enum { COLUMNS = sizeof HEADS / sizeof HEADS[0] };
     struct qp_table table = {.columns = COLUMNS};
     for (size_t i = 0; i < COLUMNS; i++)
@@ -120,9 +122,8 @@ static int look(struct qp_talk *talk, struct row *row, int64_t *generation)
 
 static int check(struct qp_talk *talk, const struct qp_config_account *account, bool spend, struct row *row)
 {
-    const struct qp_order order = {.path = "/api/check/",
-                                   .account = account->name,
-                                   .form = spend ? QP_SLICE("spend=1") : QP_SLICE("")};
+    const struct qp_order order = {
+        .path = "/api/check/", .account = account->name, .form = spend ? QP_SLICE("spend=1") : QP_SLICE("")};
     row->name = account->name;
     row->origin = account->origin.authority;
     int code = look(talk, row, &row->generation_before);

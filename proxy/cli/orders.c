@@ -40,8 +40,8 @@ static int speak_logout(struct qp_talk *talk, const struct qp_cli_options *optio
 static int speak_refresh(struct qp_talk *talk, const struct qp_cli_options *options, int account)
 {
     (void)options;
-    return carry_out(talk,
-                     &(struct qp_order){.path = "/refresh/", .account = talk->config->accounts[account].name});
+    return carry_out(
+        talk, &(struct qp_order){.path = "/refresh/", .account = talk->config->accounts[account].name});
 }
 
 static int speak_key_rotate(struct qp_talk *talk, const struct qp_cli_options *options, int account)
@@ -52,10 +52,11 @@ static int speak_key_rotate(struct qp_talk *talk, const struct qp_cli_options *o
 
 int qp_cli_logout(const struct qp_cli_options *options)
 {
-    static const struct qp_talk_verb verb = {.fits = can_be_signed_out,
-                                             .what = "can be signed out (grants authorization_code, refresh_token)",
-                                             .without_vault = "sign out of",
-                                             .speak = speak_logout};
+    static const struct qp_talk_verb verb = {
+        .fits = can_be_signed_out,
+        .what = "can be signed out (grants authorization_code, refresh_token)",
+        .without_vault = "sign out of",
+        .speak = speak_logout};
     return qp_talk_carry_out(options, &verb);
 }
 

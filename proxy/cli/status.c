@@ -148,7 +148,8 @@ static int print_for_people(const struct qp_talk *talk, const cJSON *status)
     if (talk->is_own)
         puts("no daemon runs; this is what the vault knows\n");
     else
-        printf("%s has been running for %s\n\n", talk->where, qp_span(qp_member_number(status, "uptime_s"), span));
+        printf("%s has been running for %s\n\n", talk->where,
+               qp_span(qp_member_number(status, "uptime_s"), span));
     print_table(accounts);
     putchar('\n');
     print_remarks(accounts);

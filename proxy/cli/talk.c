@@ -57,8 +57,10 @@ static bool read_reply(const struct qp_client_answer *answer, struct qp_reply *r
     }
     *reply = (struct qp_reply){.json = json};
     reply->ok = says_ok ? qp_member_bool(json, "ok") : !error;
-    reply->code = error ? without("qproxy_", qp_member_text(error, "errorCode")) : qp_member_text(json, "code");
-    reply->text = error ? without("qproxy: ", qp_member_text(error, "errorMessage")) : qp_member_text(json, "text");
+    reply->code =
+        error ? without("qproxy_", qp_member_text(error, "errorCode")) : qp_member_text(json, "code");
+    reply->text =
+        error ? without("qproxy: ", qp_member_text(error, "errorMessage")) : qp_member_text(json, "text");
     reply->exit_code = reply->ok ? EX_OK : qp_exit_of_order(reply->code);
     return true;
 }
@@ -73,8 +75,9 @@ void qp_reply_deinit(struct qp_reply *reply)
 
 static uint32_t order_limit_ms(const struct qp_config *config)
 {
-    uint64_t limit_ms = CALLS_AN_ORDER_MAY_MAKE * (config->timeouts.origin_connect_ms + config->timeouts.token_call_ms) +
-                        ORDER_SLACK_MS;
+    uint64_t limit_ms =
+        CALLS_AN_ORDER_MAY_MAKE * (config->timeouts.origin_connect_ms + config->timeouts.token_call_ms) +
+        ORDER_SLACK_MS;
     return limit_ms > INT32_MAX ? INT32_MAX : (uint32_t)limit_ms;
 }
 
@@ -162,7 +165,8 @@ static void note(struct qp_talk *talk, const char *address, const char *why)
 static bool take_session(struct qp_talk *talk, const struct qp_client_answer *answer, const cJSON *json)
 {
     const char *csrf = qp_member_text(json, "csrf");
-    if (!*csrf || strlen(csrf) >= sizeof talk->csrf || !*answer->cookie || !qp_is_field_value(qp_slice_str(csrf)))
+    if (!*csrf || strlen(csrf) >= sizeof talk->csrf || !*answer->cookie ||
+        !qp_is_field_value(qp_slice_str(csrf)))
         return false;
     snprintf(talk->csrf, sizeof talk->csrf, "%s", csrf);
     snprintf(talk->cookie, sizeof talk->cookie, "%s", answer->cookie);
@@ -272,7 +276,8 @@ static int become_own(struct qp_talk *talk, const struct qp_talk_verb *verb)
         return EX_UNAVAILABLE;
     }
     if (talk->unread.count) {
-        fprintf(stderr, "qproxy: no daemon answers (%s), and to do without one this is missing:\n", no_daemon);
+        fprintf(stderr, "qproxy: no daemon answers (%s), and to do without one this is missing:\n",
+                no_daemon);
         qp_problems_print(&talk->unread, talk->config->source, stderr);
         return EX_CONFIG;
     }

@@ -150,7 +150,8 @@ static void load_text(struct loader *loader, const struct qp_setting *setting, c
     if (set)
         return;
     if (*why)
-        qp_problems_add(loader->is_unread && loader->problems->unread ? loader->problems->unread : loader->problems,
+        qp_problems_add(loader->is_unread && loader->problems->unread ? loader->problems->unread
+                                                                      : loader->problems,
                         place, "%s", why);
     else
         refuse_value(loader, setting, place, value);
