@@ -204,17 +204,15 @@ void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spen
     qp_require(account->opts->origin);
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_CHECK, done, owner);
     order->may_spend = spend;
-    bool is_lost = spend && account->state == QP_TOKEN_SIGN_IN_NEEDED;
+    bool is_usable = qp_account_has_usable_token(account);
     if (keeper->is_draining)
         refuse(order, "stopping");
-    else if (qp_account_has_usable_token(account))
-        ask(order);
-    else if (is_lost)
+    else if (!is_usable && spend && account->state == QP_TOKEN_SIGN_IN_NEEDED)
         end_by_state(order, "token_failed");
-    else if (may_mint(order))
-        mint(order);
-    else
+    else if (is_usable || !may_mint(order))
         ask(order);
+    else
+        mint(order);
 }
 
 static void go_on_with_check(struct qp_order *order)
