@@ -272,7 +272,7 @@ static void take_failure(struct qp_account *account, const struct qp_token_call_
         qp_account_save(account);
     else if (redeems && result->maybe_redeemed)
         ++account->open_redemptions;
-    else if (redeems)
+    else if (redeems && result->answer.outcome != QP_GRANT_SIGN_IN) /* else the vault is read first */
         qp_account_unmark(account);
     /* A value whose fate is unknown is presented once more, not twice (DESIGN, P4). */
     bool is_spent = account->open_redemptions > 1;

@@ -45,7 +45,6 @@ struct qp_account {
     unsigned failures;         /* calls in a row */
     unsigned open_redemptions; /* calls with this refresh token whose outcome nobody knows */
     bool was_interrupted;      /* the first of them in a life before this one */
-    bool is_record_foreign;    /* what the vault holds under this name belongs to another client */
     struct qp_account_damping damping;
     uint64_t token_calls;
     uint64_t token_call_failures;

@@ -65,12 +65,13 @@ static void load_refresh_token(struct qp_account *account, const struct qp_vault
                 account->opts->name);
 }
 
-/* The wall clock may have been set back or forward since: a life that cannot be is none. */
+/* The wall clock may have been set back or forward since: a life that cannot be is none, and none is longer than it was. */
 static void load_access_token(struct qp_account *account, const struct qp_vault_record *record)
 {
-    int64_t now_s = now_unix_s();
-    int64_t left_s = record->access_token_until_unix_s - now_s;
-    int64_t age_s = now_s - record->access_token_unix_s;
+    int64_t age_s = now_unix_s() - record->access_token_unix_s;
+    int64_t left_s = record->access_token_until_unix_s - record->access_token_unix_s;
+    if (age_s > 0)
+        left_s -= age_s;
     if (!record->access_token || left_s <= 0 || left_s > LONGEST_LIFE_S || age_s < -CLOCK_SLACK_S)
         return;
     uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
@@ -107,15 +108,15 @@ void qp_account_load(struct qp_account *account)
     put_binding(account->opts, binding);
     put_seed(account->opts, seed);
     bool is_known = record && *record->binding;
-    account->is_record_foreign = is_known && strcmp(record->binding, binding) != 0;
-    if (account->is_record_foreign)
+    bool is_foreign = is_known && strcmp(record->binding, binding) != 0;
+    if (is_foreign)
         qp_log_warn("token",
                     "account '%s': what the vault keeps under this name belongs to another grant, client or "
                     "token endpoint, so it is not "
                     "used, and replaced with the next token",
                     account->opts->name);
     /* A first refresh token that was replaced in the configuration is a new beginning. */
-    if (!is_known || account->is_record_foreign || strcmp(record->seed, seed) != 0) {
+    if (!is_known || is_foreign || strcmp(record->seed, seed) != 0) {
         load_seed(account);
         return;
     }
@@ -151,11 +152,11 @@ static void fill(struct qp_account *account, struct qp_vault_record *record)
 {
     put_binding(account->opts, record->binding);
     put_seed(account->opts, record->seed);
-    account->is_record_foreign = false;
     set_secret(&record->refresh_token, account->refresh_token);
     record->refresh_token_unix_s = account->refresh_token_unix_s;
     record->signed_in_unix_s = account->signed_in_unix_s;
-    record->redeeming = account->open_redemptions > 0;
+    /* Whoever has something to save while a call is under way must not take its mark away. */
+    record->redeeming = account->open_redemptions > 0 || (account->call && qp_account_redeems(account));
     fill_access_token(account, record);
     snprintf(record->identity.brand, sizeof(record->identity.brand), "%s", account->identity.brand);
     snprintf(record->identity.user, sizeof(record->identity.user), "%s", account->identity.user);
@@ -272,7 +273,11 @@ bool qp_account_reread(struct qp_account *account)
 {
     if (!account->keeper->vault || !qp_vault_reread(account->keeper->vault, account->opts->name))
         return false;
+    char binding[QP_DIGEST_TEXT_BYTES];
     const struct qp_vault_record *record = record_of(account);
+    put_binding(account->opts, binding);
+    if (strcmp(record->binding, binding) != 0)
+        return false;
     qp_secret_free(&account->refresh_token);
     account->refresh_token = qp_secret_dup(record->refresh_token);
     account->refresh_token_unix_s = record->refresh_token_unix_s;
