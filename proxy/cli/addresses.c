@@ -58,7 +58,7 @@ static void check_admin_is_guarded(const struct qp_config *config, struct qp_pro
 {
     struct qp_address address;
     const char *why = NULL;
-    for (size_t i = 0; i < config->admin.listen.count && !config->admin.token.value; i++) {
+    for (size_t i = 0; i < config->admin.listen.count && !config->admin.token.from; i++) {
         const char *text = config->admin.listen.at[i];
         if (qp_address_parse(qp_slice_str(text), &address, &why) != QP_OK || qp_address_is_loopback(&address))
             continue;

@@ -11,7 +11,10 @@ struct row {
     const char *origin;
     int64_t generation_before;
     int64_t generation_after;
+    bool needs_sign_in;
     struct qp_reply reply;
+    const char *code;
+    int exit_code;
 };
 
 /* What a code says of the origin: could it be reached, and is it who it should be? */
@@ -23,9 +26,6 @@ static const struct verdict {
     {"resolve", "no such name", QP_TONE_BAD},
     {"network", "not reached", QP_TONE_BAD},
     {"certificate", "certificate refused", QP_TONE_BAD},
-    {"sign_in_needed", "not asked", QP_TONE_WARN},
-    {"refused", "not asked", QP_TONE_WARN},
-    {"token_failed", "not asked", QP_TONE_WARN},
     {"stopping", "not asked", QP_TONE_WARN},
     {"no_account", "not asked", QP_TONE_WARN},
 };
@@ -53,7 +53,7 @@ static struct verdict judge_token(const struct row *row)
         verdict = (struct verdict){"", "minted", QP_TONE_GOOD};
     else if (row->generation_after > 0)
         verdict = (struct verdict){"", "at hand", QP_TONE_GOOD};
-    return find(TOKEN, sizeof TOKEN / sizeof TOKEN[0], row->reply.code, verdict);
+    return find(TOKEN, sizeof TOKEN / sizeof TOKEN[0], row->code, verdict);
 }
 
 static void put_row(struct qp_table *table, const struct row *row)
@@ -69,7 +69,7 @@ static void put_row(struct qp_table *table, const struct row *row)
     qp_table_put(table, QP_TONE_PLAIN, qp_member_text(json, "user"));
     qp_table_put(table, QP_TONE_PLAIN, qp_member_text(json, "brand"));
     qp_table_put(table, QP_TONE_PLAIN, qp_member_text(json, "datacenter"));
-    qp_table_put(table, row->reply.ok ? QP_TONE_GOOD : QP_TONE_BAD, row->reply.code);
+    qp_table_put(table, row->exit_code == EX_OK ? QP_TONE_GOOD : QP_TONE_BAD, row->code);
 }
 
 static void print_rows(const struct row *rows, size_t count)
@@ -96,19 +96,24 @@ static void print_rows(const struct row *rows, size_t count)
     }
 }
 
-/* 0: no token, or not known. */
-static int generation_of(struct qp_talk *talk, const char *name, int64_t *generation)
+static void take_account(const cJSON *account, struct row *row, int64_t *generation)
+{
+    if (strcmp(qp_member_text(account, "name"), row->name) != 0)
+        return;
+    row->needs_sign_in = strcmp(qp_member_text(account, "state"), "sign-in-needed") == 0;
+    if (qp_member_bool(account, "usable_token"))
+        *generation = qp_member_number(account, "generation");
+}
+
+/* *generation: 0: no usable token, or not known. */
+static int look(struct qp_talk *talk, struct row *row, int64_t *generation)
 {
     struct qp_buf body = {0};
-    const cJSON *account = NULL;
     int code = qp_talk_get(talk, "/api/status", &body);
     cJSON *status = code == EX_OK ? qp_json_parse_object(qp_buf_slice(&body)) : NULL;
     *generation = 0;
-    cJSON_ArrayForEach(account,
-                       cJSON_GetObjectItemCaseSensitive(
-                           status, "accounts")) if (strcmp(qp_member_text(account, "name"), name) == 0 &&
-                                                    qp_member_bool(account, "usable_token")) *generation =
-        qp_member_number(account, "generation");
+    for (const cJSON *account = qp_member_first(status, "accounts"); account; account = account->next)
+        take_account(account, row, generation);
     cJSON_Delete(status);
     qp_buf_deinit(&body);
     return code;
@@ -120,10 +125,18 @@ static int check(struct qp_talk *talk, const struct qp_config_account *account, 
         .path = "/api/check/", .account = account->name, .form = spend ? QP_SLICE("spend=1") : QP_SLICE("")};
     row->name = account->name;
     row->origin = account->origin.authority;
-    int code = generation_of(talk, account->name, &row->generation_before);
+    int code = look(talk, row, &row->generation_before);
     if (code == EX_OK)
         code = qp_talk_order(talk, &order, &row->reply);
-    return code == EX_OK ? generation_of(talk, account->name, &row->generation_after) : code;
+    if (code == EX_OK)
+        code = look(talk, row, &row->generation_after);
+    if (code != EX_OK)
+        return code;
+    /* The origin is well, but without a sign-in that is no use. */
+    bool lacks_sign_in = row->needs_sign_in && row->reply.ok;
+    row->code = lacks_sign_in ? "sign_in_needed" : row->reply.code;
+    row->exit_code = lacks_sign_in ? qp_exit_of_order(row->code) : row->reply.exit_code;
+    return EX_OK;
 }
 
 static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int account)
@@ -137,7 +150,7 @@ static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int
     size_t done = 0;
     while (done < count && code == EX_OK) {
         code = check(talk, &config->accounts[first + done], options->spend, &rows[done]);
-        worst = qp_exit_worse(worst, rows[done++].reply.exit_code);
+        worst = qp_exit_worse(worst, rows[done++].exit_code);
     }
     if (code == EX_OK) {
         print_rows(rows, count);

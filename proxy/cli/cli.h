@@ -35,6 +35,10 @@ int qp_cli_finish_output(void);
 /* Guards the process, loads the configuration and judges its addresses; says everything that is wrong on
  * stderr. Gives 0, or the exit code: *config is written on 0 only. */
 int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config);
+/* The same, but secrets that only the daemon can read (its unit's credentials, its environment) are told in `unread`, the caller's to
+ * deinit. */
+int qp_cli_load_readable(const struct qp_cli_options *options, struct qp_config **config,
+                         struct qp_problems *unread);
 
 /* config may not know net, so addresses are judged here: syntax, whether two of them are the same, and
  * whether the admin pages stay on this machine or have a token. */

@@ -15,10 +15,10 @@ static int exit_code(enum qp_config_outcome outcome)
     return EX_CONFIG;
 }
 
-int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config)
+static int load(const struct qp_cli_options *options, struct qp_config **config, struct qp_problems *unread)
 {
     qp_secret_guard_process();
-    struct qp_problems problems = {0};
+    struct qp_problems problems = {.unread = unread};
     struct qp_config *loaded = NULL;
     int code = exit_code(qp_config_load(options->config_file, qp_cli_check_addresses, &loaded, &problems));
     if (code == EX_OK) {
@@ -29,4 +29,15 @@ int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config)
     qp_problems_print(&problems, file ? file : "qproxy", stderr);
     qp_problems_deinit(&problems);
     return code;
+}
+
+int qp_cli_load(const struct qp_cli_options *options, struct qp_config **config)
+{
+    return load(options, config, NULL);
+}
+
+int qp_cli_load_readable(const struct qp_cli_options *options, struct qp_config **config,
+                         struct qp_problems *unread)
+{
+    return load(options, config, unread);
 }

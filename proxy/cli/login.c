@@ -13,7 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ASK_AGAIN_MS = 300, LINE_BYTES = 16 * 1024, TARGET_BYTES = 256, LIFE_S = 600 };
+enum { ASK_AGAIN_MS = 300, LAST_PAGE_MS = 1000, LINE_BYTES = 16 * 1024, TARGET_BYTES = 256, LIFE_S = 600 };
 
 struct login {
     struct qp_talk *talk;
@@ -128,6 +128,14 @@ static int end_signed_in(struct login *login)
 
 /* ---- the browser's return ---- */
 
+/* The browser still fetches the page that says so, and our own listener ends with us. */
+static void let_page_load(const struct login *login)
+{
+    struct pollfd stop = {.fd = login->talk->client.stop_fd, .events = POLLIN};
+    if (login->talk->is_own)
+        poll(&stop, 1, LAST_PAGE_MS);
+}
+
 static int look(struct login *login)
 {
     char target[TARGET_BYTES];
@@ -139,6 +147,7 @@ static int look(struct login *login)
     const char *state = qp_member_text(reply.json, "state");
     if (strcmp(state, "done") == 0) {
         end_signed_in(login);
+        let_page_load(login);
     } else if (strcmp(state, "failed") == 0) {
         qp_say(stderr, "qproxy: nobody was signed in: ", reply.text);
         end(login, qp_exit_of_order(reply.code));

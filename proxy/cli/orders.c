@@ -19,9 +19,15 @@ static int carry_out(struct qp_talk *talk, const struct qp_order *order)
     return code == EX_OK ? qp_cli_finish_output() : code;
 }
 
-static bool has_grant(const struct qp_config_account *account)
+static bool can_be_refreshed(const struct qp_config_account *account)
 {
     return account->grant != QP_CONFIG_GRANT_API_TOKEN;
+}
+
+static bool can_be_signed_out(const struct qp_config_account *account)
+{
+    return account->grant == QP_CONFIG_GRANT_AUTHORIZATION_CODE ||
+           account->grant == QP_CONFIG_GRANT_REFRESH_TOKEN;
 }
 
 static int speak_logout(struct qp_talk *talk, const struct qp_cli_options *options, int account)
@@ -46,17 +52,20 @@ static int speak_key_rotate(struct qp_talk *talk, const struct qp_cli_options *o
 
 int qp_cli_logout(const struct qp_cli_options *options)
 {
-    static const struct qp_talk_verb verb = {.fits = has_grant,
-                                             .what = "can be signed out",
-                                             .without_vault = "sign out of",
-                                             .speak = speak_logout};
+    static const struct qp_talk_verb verb = {
+        .fits = can_be_signed_out,
+        .what = "can be signed out (grants authorization_code, refresh_token)",
+        .without_vault = "sign out of",
+        .speak = speak_logout};
     return qp_talk_carry_out(options, &verb);
 }
 
 int qp_cli_refresh(const struct qp_cli_options *options)
 {
-    static const struct qp_talk_verb verb = {
-        .fits = has_grant, .what = "can be refreshed", .without_vault = "refresh", .speak = speak_refresh};
+    static const struct qp_talk_verb verb = {.fits = can_be_refreshed,
+                                             .what = "can be refreshed",
+                                             .without_vault = "refresh",
+                                             .speak = speak_refresh};
     return qp_talk_carry_out(options, &verb);
 }
 

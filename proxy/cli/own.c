@@ -33,13 +33,14 @@ static int fail_with_errno(const char *what)
     return EX_OSERR;
 }
 
-/* Socket paths are short, so a long TMPDIR will not do. */
+/* A socket's path is at most 107 bytes, so a long TMPDIR will not do. */
 static int make_folder(struct qp_own *own)
 {
+    static const char name[] = "/qproxy-XXXXXX";
     const char *parent = getenv("TMPDIR");
-    if (!parent || *parent != '/' || strlen(parent) > QP_OWN_FOLDER_BYTES / 2)
+    if (!parent || *parent != '/' || strlen(parent) + sizeof name > sizeof own->folder)
         parent = "/tmp";
-    snprintf(own->folder, sizeof own->folder, "%s/qproxy-XXXXXX", parent);
+    snprintf(own->folder, sizeof own->folder, "%s%s", parent, name);
     if (mkdtemp(own->folder))
         return EX_OK;
     int code = fail_with_errno("no temporary folder could be made");
@@ -127,7 +128,7 @@ static void on_signal(void *context, int signum)
         return;
     }
     if (!seat->is_ending) {
-        kill(seat->client, SIGTERM);
+        kill(seat->client, signum);
         return;
     }
     remove_folder(seat->own);

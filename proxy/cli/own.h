@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "net/address.h"
 
-enum { QP_OWN_FOLDER_BYTES = 64 };
+enum { QP_OWN_FOLDER_BYTES = 96 };
 
 struct qp_own {
     char folder[QP_OWN_FOLDER_BYTES];

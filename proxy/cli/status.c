@@ -80,14 +80,14 @@ static const struct column COLUMNS[] = {
 };
 enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0] };
 
-static void print_table(const cJSON *accounts)
+static void print_table(const cJSON *first)
 {
     struct qp_table table = {.columns = COLUMN_COUNT};
-    const cJSON *account = NULL;
     for (size_t i = 0; i < COLUMN_COUNT; i++)
         qp_table_put(&table, QP_TONE_HEAD, COLUMNS[i].head);
-    cJSON_ArrayForEach(account, accounts) for (size_t i = 0; i < COLUMN_COUNT; i++) COLUMNS[i].put(&table,
-                                                                                                   account);
+    for (const cJSON *account = first; account; account = account->next)
+        for (size_t i = 0; i < COLUMN_COUNT; i++)
+            COLUMNS[i].put(&table, account);
     qp_table_print(&table, qp_has_colours(stdout), stdout);
     qp_table_deinit(&table);
 }
@@ -102,21 +102,16 @@ static void print_remark(const cJSON *account, const char *kind, const char *tex
 }
 
 /* Sentences, which no column would hold. */
-static void print_remarks(const cJSON *accounts)
+static void print_remarks(const cJSON *account)
 {
-    const cJSON *account = NULL;
-    cJSON_ArrayForEach(account, accounts)
-    {
-        const cJSON *identity = cJSON_GetObjectItemCaseSensitive(account, "identity");
-        print_remark(account, "last error: ", qp_member_text(account, "last_error"));
-        print_remark(account, "warning: ", qp_member_text(identity, "warning"));
-        if (qp_member_bool(account, "never_accepted"))
-            print_remark(
-                account, "warning: ",
-                "the origin has accepted none of the last two tokens: check datacenter and permissions");
-        if (qp_member_bool(account, "refresh_token_is_old"))
-            print_remark(account, "warning: ", "the refresh token is old: sign in again before it ends");
-    }
+    const cJSON *identity = cJSON_GetObjectItemCaseSensitive(account, "identity");
+    print_remark(account, "last error: ", qp_member_text(account, "last_error"));
+    print_remark(account, "warning: ", qp_member_text(identity, "warning"));
+    if (qp_member_bool(account, "never_accepted"))
+        print_remark(account, "warning: ",
+                     "the origin has accepted none of the last two tokens: check datacenter and permissions");
+    if (qp_member_bool(account, "refresh_token_is_old"))
+        print_remark(account, "warning: ", "the refresh token is old: sign in again before it ends");
 }
 
 static bool print_vault(const cJSON *vault)
@@ -132,29 +127,31 @@ static bool print_vault(const cJSON *vault)
     return is_writable;
 }
 
-static int judge(const cJSON *accounts)
+static int judge(const cJSON *status)
 {
-    const cJSON *account = NULL;
     int code = EX_OK;
-    cJSON_ArrayForEach(account, accounts) code = qp_exit_worse(
-        code, qp_exit_of_account(qp_member_bool(account, "usable_token"), qp_member_text(account, "state")));
+    for (const cJSON *account = qp_member_first(status, "accounts"); account; account = account->next)
+        code = qp_exit_worse(code, qp_exit_of_account(qp_member_bool(account, "usable_token"),
+                                                      qp_member_text(account, "state")));
     return code;
 }
 
+/* Gives the exit code. */
 static int print_for_people(const struct qp_talk *talk, const cJSON *status)
 {
-    const cJSON *accounts = cJSON_GetObjectItemCaseSensitive(status, "accounts");
+    const cJSON *first = qp_member_first(status, "accounts");
     char span[QP_SPAN_BYTES];
     if (talk->is_own)
         puts("no daemon runs; this is what the vault knows\n");
     else
-        printf("%s runs since %s\n\n", talk->where, qp_span(qp_member_number(status, "uptime_s"), span));
-    print_table(accounts);
+        printf("%s has been running for %s\n\n", talk->where,
+               qp_span(qp_member_number(status, "uptime_s"), span));
+    print_table(first);
     putchar('\n');
-    print_remarks(accounts);
-    return print_vault(cJSON_GetObjectItemCaseSensitive(status, "vault"))
-               ? judge(accounts)
-               : qp_exit_worse(judge(accounts), EX_IOERR);
+    for (const cJSON *account = first; account; account = account->next)
+        print_remarks(account);
+    bool is_writable = print_vault(cJSON_GetObjectItemCaseSensitive(status, "vault"));
+    return qp_exit_worse(judge(status), is_writable ? EX_OK : EX_IOERR);
 }
 
 static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int account)
@@ -171,7 +168,7 @@ static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int
         code = EX_PROTOCOL;
     } else if (options->json) {
         fwrite(qp_buf_slice(&body).at, 1, qp_buf_len(&body), stdout);
-        code = judge(cJSON_GetObjectItemCaseSensitive(status, "accounts"));
+        code = judge(status);
     } else {
         code = print_for_people(talk, status);
     }

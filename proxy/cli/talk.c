@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ADDRESS_BYTES = 160, LOOK_MS = 5000, ORDER_SLACK_MS = 15000, CALLS_AN_ORDER_MAY_MAKE = 2 };
+enum { ADDRESS_BYTES = 160, LOOK_MS = 5000, ORDER_SLACK_MS = 15000, CALLS_AN_ORDER_MAY_MAKE = 3 };
 
 /* ---- JSON ---- */
 
@@ -31,6 +31,12 @@ int64_t qp_member_number(const cJSON *object, const char *name)
     return is_sane ? (int64_t)member->valuedouble : -1;
 }
 
+const cJSON *qp_member_first(const cJSON *object, const char *name)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsArray(list) ? list->child : NULL;
+}
+
 /* The envelope that qproxy's own refusals have; gives NULL if this is none. */
 static const cJSON *error_of(const cJSON *json)
 {
@@ -39,12 +45,10 @@ static const cJSON *error_of(const cJSON *json)
     return *qp_member_text(error, "errorMessage") ? error : NULL;
 }
 
-/* "qproxy_no_account" is "no_account". */
-static const char *code_of(const cJSON *error)
+/* Without what says that it is qproxy's: we know that. */
+static const char *without(const char *prefix, const char *text)
 {
-    static const char prefix[] = "qproxy_";
-    const char *code = qp_member_text(error, "errorCode");
-    return strncmp(code, prefix, strlen(prefix)) == 0 ? code + strlen(prefix) : code;
+    return strncmp(text, prefix, strlen(prefix)) == 0 ? text + strlen(prefix) : text;
 }
 
 /* False if the answer is not qproxy's. */
@@ -59,8 +63,10 @@ static bool read_reply(const struct qp_client_answer *answer, struct qp_reply *r
     }
     *reply = (struct qp_reply){.json = json};
     reply->ok = says_ok ? qp_member_bool(json, "ok") : !error;
-    reply->code = error ? code_of(error) : qp_member_text(json, "code");
-    reply->text = error ? qp_member_text(error, "errorMessage") : qp_member_text(json, "text");
+    reply->code =
+        error ? without("qproxy_", qp_member_text(error, "errorCode")) : qp_member_text(json, "code");
+    reply->text =
+        error ? without("qproxy: ", qp_member_text(error, "errorMessage")) : qp_member_text(json, "text");
     reply->exit_code = reply->ok ? EX_OK : qp_exit_of_order(reply->code);
     return true;
 }
@@ -129,6 +135,9 @@ int qp_talk_order(struct qp_talk *talk, const struct qp_order *order, struct qp_
                                                .limit_ms = order_limit_ms(talk->config)},
                    reply);
     qp_buf_deinit(&target);
+    if (code == EX_OK && strcmp(reply->code, "no_account") == 0)
+        fprintf(stderr, "qproxy: %s runs with another configuration than %s: it knows no account '%s'\n",
+                talk->where, talk->config->source, order->account ? order->account : "");
     return code;
 }
 
@@ -177,9 +186,11 @@ static enum found judge_answer(struct qp_talk *talk, const struct qp_client_answ
     struct qp_reply reply;
     enum found found = FOUND;
     if (answer->status == 401) {
-        fprintf(stderr, "qproxy: %s does not accept %s; is this its configuration?\n", talk->where,
-                talk->client.token ? "the admin.token of this configuration"
-                                   : "a visitor without admin.token");
+        fprintf(stderr, "qproxy: %s %s\n", talk->where,
+                talk->client.token               ? "does not accept the admin.token of this configuration"
+                : talk->config->admin.token.from ? "wants its admin.token, which cannot be read here:"
+                                                 : "wants an admin.token, and this configuration has none");
+        qp_problems_print(&talk->unread, talk->config->source, stderr);
         *code = EX_NOPERM;
         return FOUND_AND_REFUSED;
     }
@@ -270,6 +281,12 @@ static int become_own(struct qp_talk *talk, const struct qp_talk_verb *verb)
                 no_daemon, verb->without_vault);
         return EX_UNAVAILABLE;
     }
+    if (talk->unread.count) {
+        fprintf(stderr, "qproxy: no daemon answers (%s), and to do without one this is missing:\n",
+                no_daemon);
+        qp_problems_print(&talk->unread, talk->config->source, stderr);
+        return EX_CONFIG;
+    }
     const struct qp_own_opts opts = {
         .config = talk->config, .for_sign_in = verb->for_sign_in, .no_daemon = no_daemon};
     int code = qp_own_begin(&opts, &talk->own);
@@ -359,21 +376,23 @@ static int choose_account(const struct qp_config *config, const struct qp_talk_v
 
 int qp_talk_carry_out(const struct qp_cli_options *options, const struct qp_talk_verb *verb)
 {
+    struct qp_talk talk = {.client = {.stop_fd = -1}};
     struct qp_config *config = NULL;
     int account = QP_TALK_ANY;
-    int code = qp_cli_load(options, &config);
-    if (code != EX_OK)
-        return code;
-    code = choose_account(config, verb, options->word, &account);
+    int code = qp_cli_load_readable(options, &config, &talk.unread);
+    if (code == EX_OK)
+        code = choose_account(config, verb, options->word, &account);
     if (code == EX_OK) {
-        struct qp_talk talk = {.config = config, .client = {.stop_fd = -1}};
+        talk.config = config;
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
         qp_config_forget_environment();
         code = begin(&talk, verb);
         if (code == EX_OK)
             code = verb->speak(&talk, options, account);
         end(&talk);
     }
+    qp_problems_deinit(&talk.unread);
     qp_config_free(&config);
     return code;
 }

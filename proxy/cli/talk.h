@@ -15,6 +15,7 @@ enum { QP_TALK_WHERE_BYTES = 192, QP_TALK_CSRF_BYTES = 128, QP_TALK_ANY = -1 };
 
 struct qp_talk {
     const struct qp_config *config;
+    struct qp_problems unread; /* secrets of it that are not for us; the daemon has them */
     struct qp_client client;
     char where[QP_TALK_WHERE_BYTES]; /* "the daemon at ADDRESS", for messages */
     struct qp_buf no_daemon;         /* why none was found: "ADDRESS: reason; ..." */
@@ -26,9 +27,9 @@ struct qp_talk {
 
 /* What a subcommand is, for qp_talk_carry_out(). */
 struct qp_talk_verb {
-    bool (*fits)(
-        const struct qp_config_account *account); /* which accounts it is about; NULL: no single one */
-    const char *what;                             /* of those accounts: "can be signed in" */
+    /* Which accounts it is about; NULL: no single one. */
+    bool (*fits)(const struct qp_config_account *account);
+    const char *what;          /* of those accounts: "can be signed in" */
     bool may_be_all;           /* no ACCOUNT given: QP_TALK_ANY rather than the only one that fits */
     bool for_sign_in;          /* our own control half listens for the browser too */
     const char *without_vault; /* what there is not to be done without daemon and vault; NULL: something is */
@@ -66,5 +67,7 @@ void qp_reply_deinit(struct qp_reply *reply);
 const char *qp_member_text(const cJSON *object, const char *name);
 bool qp_member_bool(const cJSON *object, const char *name);
 int64_t qp_member_number(const cJSON *object, const char *name);
+/* Of a list: its first element; the others follow by `next`. NULL: there is none. */
+const cJSON *qp_member_first(const cJSON *object, const char *name);
 
 #endif

@@ -33,7 +33,7 @@ struct qp_config_url {
     uint16_t port;
 };
 
-/* value is NULL when not set; from says where it came from ("env:NAME", "file:PATH", "cred:NAME" or "the
+/* value is NULL when not set, and where problems->unread told that it cannot be read; from is NULL when not set, else it says where it came from ("env:NAME", "file:PATH", "cred:NAME" or "the
  * configuration file"), never what it is. */
 struct qp_config_secret {
     struct qp_secret *value;

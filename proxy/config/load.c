@@ -13,6 +13,7 @@ struct loader {
     struct qp_config *config;
     struct qp_problems *problems;
     const char *literals_refused;
+    bool is_unread; /* what was just refused is a reference that could not be read */
     struct qp_seen top;
     struct qp_seen accounts[QP_CONFIG_MOST_ACCOUNTS];
 };
@@ -109,18 +110,18 @@ static bool set_secret(struct loader *loader, const struct qp_setting *setting, 
     }
     secret->value = is_reference ? qp_reference_read(reference, why)
                                  : qp_reference_check(qp_slice_str(text), "the text", why);
-    if (!secret->value)
-        return false;
     const char *from = is_reference ? reference : "the configuration file";
     secret->from = qp_strndup(from, strlen(from));
     secret->is_passphrase = is_reference && is_passphrase;
-    return true;
+    loader->is_unread = is_reference && !secret->value;
+    return secret->value;
 }
 
-static bool set_referenced_text(const struct qp_setting *setting, void *base, const char *reference,
-                                char *why)
+static bool set_referenced_text(struct loader *loader, const struct qp_setting *setting, void *base,
+                                const char *reference, char *why)
 {
     struct qp_secret *value = qp_reference_read(reference, why);
+    loader->is_unread = !value;
     if (!value)
         return false;
     struct qp_slice bytes = qp_secret_reveal(value);
@@ -139,16 +140,19 @@ static void load_text(struct loader *loader, const struct qp_setting *setting, c
     char why[QP_REFERENCE_WHY_BYTES] = "";
     const char *text = value->valuestring;
     bool set = false;
+    loader->is_unread = false;
     if (setting->type == QP_SETTING_SECRET)
         set = set_secret(loader, setting, text, member_of(setting, object->base), why);
     else if (setting->reference && qp_reference_is(text))
-        set = set_referenced_text(setting, object->base, text, why);
+        set = set_referenced_text(loader, setting, object->base, text, why);
     else
         set = qp_setting_set_text(setting, object->base, text);
     if (set)
         return;
     if (*why)
-        qp_problems_add(loader->problems, place, "%s", why);
+        qp_problems_add(loader->is_unread && loader->problems->unread ? loader->problems->unread
+                                                                      : loader->problems,
+                        place, "%s", why);
     else
         refuse_value(loader, setting, place, value);
 }

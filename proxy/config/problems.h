@@ -16,6 +16,9 @@ struct qp_problems {
     struct qp_problem *at;
     size_t count;
     size_t not_kept;
+    /* Borrowed. Where it is set, references that cannot be read from here are told there, and are no reason to refuse the
+     * configuration: it is loaded without what they refer to. */
+    struct qp_problems *unread;
 };
 
 /* place: copied; NULL where there is none (the file as a whole). Bytes that a terminal would obey become '?'.
