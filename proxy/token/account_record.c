@@ -182,11 +182,8 @@ static bool write_vault(struct qp_keeper *keeper, const char *step)
     return is_written;
 }
 
-/* What is not on disk yet stays in memory, in use, and is tried again. */
-static void write_or_owe(struct qp_keeper *keeper, const char *step)
+static uint64_t try_later(struct qp_keeper *keeper)
 {
-    if (write_vault(keeper, step))
-        return;
     unsigned doublings = keeper->vault_failures < 6 ? keeper->vault_failures : 6;
     uint64_t wait_ms = (uint64_t)RETRY_FIRST_MS << doublings;
     if (wait_ms > RETRY_MAX_MS)
@@ -194,17 +191,38 @@ static void write_or_owe(struct qp_keeper *keeper, const char *step)
     if (keeper->is_draining)
         wait_ms = RETRY_AT_END_MS;
     ++keeper->vault_failures;
+    qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
+    return wait_ms;
+}
+
+/* What is not on disk yet stays in memory, in use, and is tried again. */
+static void write_or_owe(struct qp_keeper *keeper, const char *step)
+{
+    if (write_vault(keeper, step))
+        return;
+    uint64_t wait_ms = try_later(keeper);
     qp_log_error(
         "token",
         "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
         keeper->vault_error, (unsigned long long)wait_ms);
-    qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
 }
 
+static bool set_space_aside(struct qp_keeper *keeper)
+{
+    char error[sizeof(keeper->vault_error)] = "";
+    if (qp_vault_reserve(keeper->vault, error, sizeof(error)) == QP_OK)
+        return true;
+    snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
+    return false;
+}
+
+/* Also of what failed before a call, and lost nothing: whoever looks at the vault's status is to see when it is well again. */
 static void pass_retry(struct qp_timer *timer)
 {
     struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_retry);
     write_or_owe(keeper, "record");
+    if (!qp_vault_is_dirty(keeper->vault) && !set_space_aside(keeper))
+        (void)try_later(keeper);
     qp_keeper_look_at_drain(keeper);
 }
 
@@ -218,25 +236,25 @@ static void pass_lazily(struct qp_timer *timer)
 bool qp_account_reserve(struct qp_account *account)
 {
     struct qp_keeper *keeper = account->keeper;
-    if (!keeper->vault)
+    if (!keeper->vault || set_space_aside(keeper))
         return true;
-    char error[sizeof(keeper->vault_error)] = "";
-    bool is_reserved = qp_vault_reserve(keeper->vault, error, sizeof(error)) == QP_OK;
-    if (!is_reserved)
-        snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
-    return is_reserved;
+    (void)try_later(keeper);
+    return false;
 }
 
 bool qp_account_mark(struct qp_account *account)
 {
+    struct qp_keeper *keeper = account->keeper;
     struct qp_vault_record *record = record_of(account);
     if (!record)
         return true;
     fill(account, record);
     record->redeeming = true;
-    if (write_vault(account->keeper, "mark") && qp_account_reserve(account))
+    /* The mark takes the space that was set aside before it, so that no mark stands where there is none for what comes after. */
+    if (set_space_aside(keeper) && write_vault(keeper, "mark") && set_space_aside(keeper))
         return true;
     record->redeeming = account->open_redemptions > 0;
+    (void)try_later(keeper);
     return false;
 }
 
