@@ -410,7 +410,7 @@ bool qp_account_consider(struct qp_account *account, uint64_t generation, struct
     *verdict = (struct qp_verdict){.outcome = QP_NEED_MET, .text = account->last_error};
     if (qp_account_has_usable_token(account) && generation <= account->generation)
         return true;
-    if (account->keeper->is_draining) {
+    if (account->keeper->is_draining && !account->call) {
         *verdict = (struct qp_verdict){
             .outcome = QP_NEED_COOLING_DOWN, .retry_after_s = 1, .text = "qproxy is stopping"};
         return true;
