@@ -165,13 +165,28 @@ void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_ord
         qp_sign_out_now(account);
 }
 
-void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text)
+void qp_orders_join_sign_out(struct qp_account *account)
 {
-    QP_LIST_FOR_EACH_SAFE (link, &account->keeper->orders) {
+    QP_LIST_FOR_EACH (link, &account->keeper->orders) {
         struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
         if (order->account == account && order->kind == QP_ORDER_SIGN_OUT)
+            order->is_asking = true;
+    }
+}
+
+void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text)
+{
+    bool is_wanted_again = false;
+    QP_LIST_FOR_EACH_SAFE (link, &account->keeper->orders) {
+        struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
+        if (order->account != account || order->kind != QP_ORDER_SIGN_OUT)
+            continue;
+        is_wanted_again |= !order->is_asking;
+        if (order->is_asking)
             qp_order_end(order, true, code, text);
     }
+    if (is_wanted_again && !is_busy(account))
+        qp_sign_out_now(account);
 }
 
 /* ---- check ---- */
@@ -285,9 +300,9 @@ void qp_orders_hear_of_call(struct qp_account *account)
         struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
         if (order->account != account)
             continue;
-        signs_out |= order->kind == QP_ORDER_SIGN_OUT;
+        signs_out |= order->kind == QP_ORDER_SIGN_OUT && !order->is_asking;
         go_on(order);
     }
-    if (signs_out && !is_busy(account) && !account->revoking)
+    if (signs_out && !is_busy(account))
         qp_sign_out_now(account);
 }
