@@ -370,10 +370,11 @@ void qp_account_start(struct qp_account *account)
             call_in_time(account);
     } else {
         uint64_t age_ms = now_of(account) - account->issued_ms;
+        uint64_t left_ms = qp_account_has_usable_token(account) ? account->expires_ms - now_of(account) : 0;
         uint64_t due_ms = renewal_due_ms(account, account->expires_ms - account->issued_ms);
         enter(account, QP_TOKEN_FRESH, due_ms > age_ms ? due_ms - age_ms : 1);
         qp_log_info("token", "account '%s': the vault has a token for %llu s more, no token call is needed",
-                    account->opts->name, (unsigned long long)(account->expires_ms - now_of(account)) / 1000);
+                    account->opts->name, (unsigned long long)left_ms / 1000);
     }
     qp_keeper_settle(account);
 }

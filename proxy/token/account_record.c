@@ -102,9 +102,9 @@ static void load_seed(struct qp_account *account)
 void qp_account_load(struct qp_account *account)
 {
     char binding[QP_DIGEST_TEXT_BYTES], seed[QP_DIGEST_TEXT_BYTES];
-    const struct qp_vault_record *record = record_of(account);
     if (account->opts->grant == QP_GRANT_API_TOKEN)
         return;
+    const struct qp_vault_record *record = record_of(account);
     put_binding(account->opts, binding);
     put_seed(account->opts, seed);
     bool is_known = record && *record->binding;
