@@ -27,7 +27,7 @@ struct rig {
     char origin[64];
     char revoke_url[64];
     char folder[64]; /* of the vault; empty: there is none */
-    bool is_beside; /* the folder is another rig's */
+    bool is_beside;  /* the folder is another rig's */
     char vault_path[96];
     struct qp_secret *vault_key;
     struct qp_vault *vault;
