@@ -86,8 +86,9 @@ static void browser_goes_first(void **state)
 static void root_gets_none(void **state)
 {
     (void)state;
-    assert_chosen((struct qp_browser_world){.is_root = true, .path = path, .browser = "firefox", .display = ":0"},
-                  NULL);
+    assert_chosen(
+        (struct qp_browser_world){.is_root = true, .path = path, .browser = "firefox", .display = ":0"},
+        NULL);
 }
 
 static void a_program_gets_the_url_as_its_only_argument(void **state)
@@ -99,7 +100,8 @@ static void a_program_gets_the_url_as_its_only_argument(void **state)
     char line[256] = "";
     snprintf(program, sizeof program, "%s/recorder", folder);
     snprintf(seen, sizeof seen, "%s/seen", folder);
-    snprintf(script, sizeof script, "#!/bin/sh\necho noise\necho \"$# $1\" >%s.new\nmv %s.new %s\n", seen, seen, seen);
+    snprintf(script, sizeof script, "#!/bin/sh\necho noise\necho \"$# $1\" >%s.new\nmv %s.new %s\n", seen,
+             seen, seen);
     make_program("recorder", script, 0700);
     assert_true(qp_browser_open(program, "https://h.example/a?b=c&d=$(e)"));
     for (int i = 0; i < 1000 && access(seen, R_OK) != 0; i++)

@@ -1,12 +1,12 @@
-#include "cli/client.h"
 #include "base/clock.h"
+#include "cli/client.h"
 #include "cmocka_all.h"
 #include "scripted.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ANSWER                                                                                  \
+#define ANSWER                                                                                     \
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: s=abc; Path=/; HttpOnly\r\n" \
     "Content-Length: 13\r\n\r\n{\"csrf\":\"x\"}\n"
 
@@ -47,12 +47,14 @@ static void an_answer_is_taken_however_it_is_cut(void **state)
         "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: u\r\n\r\n";
     for (size_t piece = 1; piece <= 64; piece *= 4) {
         struct qp_client_answer answer;
-        assert_int_equal(ask(&(struct scripted_line){.answer = ANSWER, .piece = piece}, &GET, &answer), QP_OK);
+        assert_int_equal(ask(&(struct scripted_line){.answer = ANSWER, .piece = piece}, &GET, &answer),
+                         QP_OK);
         assert_int_equal(answer.status, 200);
         assert_string_equal(answer.cookie, "s=abc");
         assert_body(&answer, "{\"csrf\":\"x\"}\n");
         qp_client_answer_deinit(&answer);
-        assert_int_equal(ask(&(struct scripted_line){.answer = chunked, .piece = piece}, &GET, &answer), QP_OK);
+        assert_int_equal(ask(&(struct scripted_line){.answer = chunked, .piece = piece}, &GET, &answer),
+                         QP_OK);
         assert_int_equal(answer.status, 404);
         assert_string_equal(answer.cookie, "");
         assert_body(&answer, "abcde");
@@ -76,8 +78,8 @@ static void an_answer_until_the_end_of_the_stream_is_one(void **state)
 {
     (void)state;
     struct qp_client_answer answer;
-    assert_int_equal(ask(&(struct scripted_line){.answer = "HTTP/1.0 200 OK\r\n\r\nall of it"}, &GET, &answer),
-                     QP_OK);
+    assert_int_equal(
+        ask(&(struct scripted_line){.answer = "HTTP/1.0 200 OK\r\n\r\nall of it"}, &GET, &answer), QP_OK);
     assert_body(&answer, "all of it");
     qp_client_answer_deinit(&answer);
 }
@@ -115,7 +117,8 @@ static void a_cookie_that_is_too_long_is_none(void **state)
     (void)state;
     struct qp_client_answer answer;
     char text[2 * QP_CLIENT_COOKIE_BYTES];
-    snprintf(text, sizeof text, "HTTP/1.1 204 No Content\r\nSet-Cookie: a=%0*d\r\n\r\n", QP_CLIENT_COOKIE_BYTES, 0);
+    snprintf(text, sizeof text, "HTTP/1.1 204 No Content\r\nSet-Cookie: a=%0*d\r\n\r\n",
+             QP_CLIENT_COOKIE_BYTES, 0);
     assert_int_equal(ask(&(struct scripted_line){.answer = text}, &GET, &answer), QP_OK);
     assert_int_equal(answer.status, 204);
     assert_string_equal(answer.cookie, "");
@@ -202,12 +205,13 @@ static void a_request_names_the_listener_and_carries_what_it_is_given(void **sta
     qp_client_answer_deinit(&answer);
     scripted_end(scripted);
     unsigned port = ntohs(scripted->address.u.v4.sin_port);
-    snprintf(expected, sizeof expected,
-             "POST /api/sign-in HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: application/json\r\n"
-             "Connection: close\r\nAuthorization: Bearer t0ken\r\nCookie: s=1\r\n"
-             "Origin: http://127.0.0.1:%u\r\nX-Csrf-Token: c5rf\r\n"
-             "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 18\r\n\r\nid=1&address=a%%3Fb",
-             port, port);
+    snprintf(
+        expected, sizeof expected,
+        "POST /api/sign-in HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: application/json\r\n"
+        "Connection: close\r\nAuthorization: Bearer t0ken\r\nCookie: s=1\r\n"
+        "Origin: http://127.0.0.1:%u\r\nX-Csrf-Token: c5rf\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 18\r\n\r\nid=1&address=a%%3Fb",
+        port, port);
     assert_string_equal(scripted->requests[0], expected);
     scripted_free(&scripted);
     qp_secret_free(&token);
@@ -238,8 +242,8 @@ static void an_answer_may_come_before_the_request_is_read(void **state)
     memset(form, 'a', sizeof form);
     post.method = "POST";
     post.form = qp_slice(form, sizeof form);
-    const struct scripted_line line = {
-        .answer = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", .is_rude = true};
+    const struct scripted_line line = {.answer = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+                                       .is_rude = true};
     enum qp_result result = ask(&line, &post, &answer);
     /* The reset may overtake what was said. */
     assert_true(result == QP_OK || result == QP_NET_RESET);

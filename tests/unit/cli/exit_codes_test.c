@@ -12,9 +12,8 @@ static void the_four_faults_of_a_vault_are_four_codes(void **state)
         enum qp_vault_outcome outcome;
         int code;
     } rows[] = {
-        {QP_VAULT_OPEN, EX_OK},          {QP_VAULT_ABSENT, EX_NOINPUT},
-        {QP_VAULT_CORRUPT, EX_DATAERR},  {QP_VAULT_WRONG_KEY, EX_NOPERM},
-        {QP_VAULT_TOO_NEW, EX_SOFTWARE}, {QP_VAULT_LOCKED, EX_TEMPFAIL},
+        {QP_VAULT_OPEN, EX_OK},          {QP_VAULT_ABSENT, EX_NOINPUT},       {QP_VAULT_CORRUPT, EX_DATAERR},
+        {QP_VAULT_WRONG_KEY, EX_NOPERM}, {QP_VAULT_TOO_NEW, EX_SOFTWARE},     {QP_VAULT_LOCKED, EX_TEMPFAIL},
         {QP_VAULT_BAD_KEY, EX_NOPERM},   {QP_VAULT_UNREADABLE, EX_CANTCREAT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -28,10 +27,10 @@ static void orders_end_by_class(void **state)
         const char *code;
         int exit_code;
     } rows[] = {
-        {"failed", EX_UNAVAILABLE},   {"network", EX_UNAVAILABLE},    {"resolve", EX_UNAVAILABLE},
-        {"certificate", EX_PROTOCOL}, {"unexpected", EX_PROTOCOL},    {"sign_in_needed", EX_NOPERM},
-        {"refused", EX_NOPERM},       {"rejected", EX_NOPERM},        {"forbidden", EX_NOPERM},
-        {"access_denied", EX_NOPERM}, {"vault", EX_IOERR},            {"bad_answer", EX_DATAERR},
+        {"failed", EX_UNAVAILABLE},   {"network", EX_UNAVAILABLE},   {"resolve", EX_UNAVAILABLE},
+        {"certificate", EX_PROTOCOL}, {"unexpected", EX_PROTOCOL},   {"sign_in_needed", EX_NOPERM},
+        {"refused", EX_NOPERM},       {"rejected", EX_NOPERM},       {"forbidden", EX_NOPERM},
+        {"access_denied", EX_NOPERM}, {"vault", EX_IOERR},           {"bad_answer", EX_DATAERR},
         {"static", EX_USAGE},         {"something", EX_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -64,8 +63,9 @@ static void the_highest_code_is_the_one(void **state)
 static void every_code_is_explained(void **state)
 {
     (void)state;
-    static const int codes[] = {EX_OK,       EX_USAGE,    EX_DATAERR,  EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_OSERR,
-                                EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_PROTOCOL, EX_NOPERM,  EX_CONFIG};
+    static const int codes[] = {EX_OK,       EX_USAGE,  EX_DATAERR,   EX_NOINPUT, EX_UNAVAILABLE,
+                                EX_SOFTWARE, EX_OSERR,  EX_CANTCREAT, EX_IOERR,   EX_TEMPFAIL,
+                                EX_PROTOCOL, EX_NOPERM, EX_CONFIG};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define BEGUN(url)                                                                                      \
+#define BEGUN(url)                                                                                       \
     "{\"id\":\"attempt\",\"url\":\"" url "\",\"redirect_uri\":\"http://127.0.0.1:8081/oauth/callback\"," \
     "\"expires_in_s\":600}"
 #define URL     "https://h.example/auth?state=s"
@@ -17,7 +17,9 @@
 #define FAILED  "{\"state\":\"failed\",\"ok\":false,\"code\":\"access_denied\",\"text\":\"it was refused\"}"
 #define WRONG   "{\"ok\":false,\"code\":\"bad_answer\",\"text\":\"this is no answer\"}"
 #define RIGHT   "{\"ok\":true,\"code\":\"signed_in\",\"text\":\"signed in\"}"
-#define WHO     "{\"ok\":true,\"code\":\"ok\",\"text\":\"\",\"user\":\"Ann\",\"brand\":\"acme\",\"datacenter\":\"iad1\"}"
+#define WHO                                                                                          \
+    "{\"ok\":true,\"code\":\"ok\",\"text\":\"\",\"user\":\"Ann\",\"brand\":\"acme\",\"datacenter\":" \
+    "\"iad1\"}"
 
 enum { PASTES = 8, PASTE_BYTES = 32768 };
 
@@ -150,7 +152,8 @@ static void the_browsers_return_ends_the_waiting(void **state)
     assert_int_equal(type(NULL), EX_OK);
     assert_true(says("    " URL "\n"));
     assert_true(says("http://127.0.0.1:8081/oauth/callback"));
-    assert_true(says("The account 'main' is signed in.\nuser:       Ann\nbrand:      acme\ndatacenter: iad1\n"));
+    assert_true(
+        says("The account 'main' is signed in.\nuser:       Ann\nbrand:      acme\ndatacenter: iad1\n"));
     assert_int_equal(world.paste_count, 0);
 }
 
@@ -186,8 +189,9 @@ static void a_pasted_address_is_handed_over_and_not_shown(void **state)
     world.pasted[0] = RIGHT;
     assert_int_equal(type("  http://127.0.0.1:8081/oauth/callback?code=c0de&state=s \r\n"), EX_OK);
     assert_int_equal(world.paste_count, 1);
-    assert_string_equal(world.pastes[0], "id=attempt&address=http%3A%2F%2F127.0.0.1%3A8081%2Foauth%2Fcallback%3Fcode"
-                                         "%3Dc0de%26state%3Ds");
+    assert_string_equal(world.pastes[0],
+                        "id=attempt&address=http%3A%2F%2F127.0.0.1%3A8081%2Foauth%2Fcallback%3Fcode"
+                        "%3Dc0de%26state%3Ds");
     assert_false(says("c0de"));
     assert_true(says("is signed in"));
 }
@@ -287,8 +291,9 @@ static void a_doubtful_identity_is_a_warning(void **state)
 {
     (void)state;
     world.progress[0] = DONE;
-    world.who = "{\"ok\":false,\"code\":\"wrong_host\",\"text\":\"t\",\"user\":\"A\\u001b[2J\",\"brand\":\"b\","
-                "\"datacenter\":\"fra1\",\"warning\":\"lives at fra1\"}";
+    world.who =
+        "{\"ok\":false,\"code\":\"wrong_host\",\"text\":\"t\",\"user\":\"A\\u001b[2J\",\"brand\":\"b\","
+        "\"datacenter\":\"fra1\",\"warning\":\"lives at fra1\"}";
     assert_int_equal(type(NULL), EX_OK);
     assert_true(says("warning: lives at fra1"));
     assert_true(says("user:       A?[2J\n"));

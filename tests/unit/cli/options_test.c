@@ -12,13 +12,13 @@ enum { CARRIED_OUT = 42 };
 static const char *carried_out;
 static struct qp_cli_options given;
 
-#define SUBCOMMAND(name)                                             \
-    int __wrap_qp_cli_##name(const struct qp_cli_options *options);  \
-    int __wrap_qp_cli_##name(const struct qp_cli_options *options)   \
-    {                                                                \
-        carried_out = #name;                                         \
-        given = *options;                                            \
-        return CARRIED_OUT;                                          \
+#define SUBCOMMAND(name)                                            \
+    int __wrap_qp_cli_##name(const struct qp_cli_options *options); \
+    int __wrap_qp_cli_##name(const struct qp_cli_options *options)  \
+    {                                                               \
+        carried_out = #name;                                        \
+        given = *options;                                           \
+        return CARRIED_OUT;                                         \
     }
 SUBCOMMAND(run)
 SUBCOMMAND(check)
@@ -101,8 +101,9 @@ static void what_is_wrong_is_named_with_where_to_read_on(void **state)
 {
     (void)state;
     static const char *const wrong[][2] = {
-        {"fly", "unknown subcommand 'fly'; there are run, check, login, status, logout, refresh, key new, key "
-                "rotate; see `qproxy --help`"},
+        {"fly",
+         "unknown subcommand 'fly'; there are run, check, login, status, logout, refresh, key new, key "
+         "rotate; see `qproxy --help`"},
         {"key", "unknown subcommand 'key'; there are"},
         {"key fly", "unknown subcommand 'key'; there are"},
         {"key new", "key new needs a FILE; see `qproxy key new --help`"},
@@ -134,8 +135,8 @@ static void what_is_wrong_is_named_with_where_to_read_on(void **state)
 static void help_names_what_there_is(void **state)
 {
     (void)state;
-    static const char *const all[] = {"run",        "check",    "login [ACCOUNT]", "status", "logout", "refresh",
-                                      "key new FILE", "key rotate"};
+    static const char *const all[] = {"run",    "check",   "login [ACCOUNT]", "status",
+                                      "logout", "refresh", "key new FILE",    "key rotate"};
     assert_int_equal(call("--help"), EX_OK);
     assert_string_equal(captured_err(), "");
     assert_non_null(strstr(captured_out(), "Exit codes"));

@@ -1,20 +1,24 @@
 /* What `status` and `check --online` print of what a daemon says, and how they end. */
+#include "base/alloc.h"
 #include "capture.h"
 #include "cli/talk.h"
 #include "cmocka_all.h"
-#include "base/alloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
-#define FRESH                                                                                                     \
-    "{\"name\":\"ann\",\"grant\":\"authorization_code\",\"state\":\"fresh\",\"usable_token\":true,\"age_s\":60,"     \
-    "\"expires_in_s\":3540,\"next_call_s\":3200,\"refresh_token_age_s\":777777,\"generation\":4,\"last_error\":null," \
+#define FRESH                                                                                             \
+    "{\"name\":\"ann\",\"grant\":\"authorization_code\",\"state\":\"fresh\",\"usable_token\":true,\"age_" \
+    "s\":60,"                                                                                             \
+    "\"expires_in_s\":3540,\"next_call_s\":3200,\"refresh_token_age_s\":777777,\"generation\":4,\"last_"  \
+    "error\":null,"                                                                                       \
     "\"identity\":{\"user\":\"Ann\",\"brand\":\"acme\",\"warning\":null}}"
-#define NEEDED                                                                                                     \
-    "{\"name\":\"bob\",\"grant\":\"refresh_token\",\"state\":\"sign-in-needed\",\"usable_token\":false,\"age_s\":null," \
+#define NEEDED                                                                                           \
+    "{\"name\":\"bob\",\"grant\":\"refresh_token\",\"state\":\"sign-in-needed\",\"usable_token\":false," \
+    "\"age_s\":null,"                                                                                    \
     "\"last_error\":\"the \\u001brefresh token\",\"identity\":{}}"
-#define COOLING "{\"name\":\"eve\",\"grant\":\"client_credentials\",\"state\":\"cooling-down\",\"usable_token\":false}"
+#define COOLING \
+    "{\"name\":\"eve\",\"grant\":\"client_credentials\",\"state\":\"cooling-down\",\"usable_token\":false}"
 #define STATUS(accounts, vault) "{\"uptime_s\":90,\"accounts\":[" accounts "],\"vault\":" vault "}\n"
 #define WELL                    "{\"configured\":true,\"writable\":true,\"error\":null}"
 #define ILL                     "{\"configured\":true,\"writable\":false,\"error\":\"no space\"}"
@@ -96,7 +100,8 @@ static void accounts_are_a_table(void **state)
     assert_string_equal(
         captured_out(),
         "the daemon at X has been running for 90 s\n\n"
-        "ACCOUNT  GRANT               STATE           USER/BRAND  TOKEN AGE  EXPIRES IN  NEXT REFRESH  REFRESH TOKEN AGE\n"
+        "ACCOUNT  GRANT               STATE           USER/BRAND  TOKEN AGE  EXPIRES IN  NEXT REFRESH  "
+        "REFRESH TOKEN AGE\n"
         "ann      authorization_code  fresh           Ann/acme    60 s       59 min      53 min        9 d\n"
         "bob      refresh_token       sign-in-needed  -           -          -           -             -\n"
         "\n"
@@ -166,8 +171,9 @@ static void checks_are_a_table(void **state)
 {
     (void)state;
     world.status[0] = STATUS(FRESH "," NEEDED, WELL);
-    world.checked[0] = "{\"ok\":true,\"code\":\"ok\",\"text\":\"known as Ann\",\"user\":\"Ann\",\"brand\":\"acme\","
-                       "\"datacenter\":\"iad1\",\"exit\":0}";
+    world.checked[0] =
+        "{\"ok\":true,\"code\":\"ok\",\"text\":\"known as Ann\",\"user\":\"Ann\",\"brand\":\"acme\","
+        "\"datacenter\":\"iad1\",\"exit\":0}";
     world.checked[1] = "{\"ok\":false,\"code\":\"certificate\",\"text\":\"not accepted\",\"exit\":76}";
     assert_int_equal(check(false), EX_PROTOCOL);
     assert_string_equal(
@@ -199,7 +205,8 @@ static void a_missing_sign_in_is_no_success(void **state)
 {
     (void)state;
     world.status[0] = STATUS(NEEDED, WELL);
-    world.checked[0] = world.checked[1] = "{\"ok\":true,\"code\":\"ok_without_token\",\"text\":\"t\",\"exit\":0}";
+    world.checked[0] = world.checked[1] =
+        "{\"ok\":true,\"code\":\"ok_without_token\",\"text\":\"t\",\"exit\":0}";
     assert_int_equal(check(false), EX_NOPERM);
     assert_non_null(strstr(captured_out(), "skipped"));
     assert_non_null(strstr(captured_out(), "sign in first"));

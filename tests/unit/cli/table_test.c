@@ -15,7 +15,8 @@ static void columns_are_as_wide_as_their_widest_cell(void **state)
 {
     (void)state;
     struct qp_table table = {.columns = 3};
-    static const char *const cells[] = {"A", "LONG HEAD", "C", "longer", "b", "", "\xc3\xa4\xc3\xb6", NULL, "the last is not padded"};
+    static const char *const cells[] = {
+        "A", "LONG HEAD", "C", "longer", "b", "", "\xc3\xa4\xc3\xb6", NULL, "the last is not padded"};
     for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
         qp_table_put(&table, QP_TONE_PLAIN, cells[i]);
     assert_string_equal(printed(&table, true), "A       LONG HEAD  C\n"
@@ -58,12 +59,14 @@ static void a_terminal_gets_no_orders(void **state)
         {"plain \xc3\xa4\xe2\x82\xac\xf0\x9f\x99\x82", "plain \xc3\xa4\xe2\x82\xac\xf0\x9f\x99\x82"},
         {"\033]0;title\007", "?]0;title?"},
         {"a\r\nb\tc\x7f", "a??b?c?"},
-        {"\xc2\x9b" "31m", "??31m"},           /* C1: control sequence introducer */
-        {"\xc0\xaf\xe0\x80\xaf", "?????"},     /* overlong */
-        {"\xed\xa0\x80", "???"},               /* half of a pair */
+        {"\xc2\x9b"
+         "31m",
+         "??31m"},                         /* C1: control sequence introducer */
+        {"\xc0\xaf\xe0\x80\xaf", "?????"}, /* overlong */
+        {"\xed\xa0\x80", "???"},           /* half of a pair */
         {"cut \xe2\x82", "cut ??"},
         {"\xff\xfe", "??"},
-        {"\xf4\x90\x80\x80", "????"},          /* behind the last one */
+        {"\xf4\x90\x80\x80", "????"}, /* behind the last one */
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct qp_buf out = {0};
@@ -80,9 +83,16 @@ static void spans_are_short(void **state)
     static const struct {
         int64_t seconds;
         const char *text;
-    } rows[] = {{-1, "-"},           {0, "0 s"},          {119, "119 s"},         {120, "2 min"},
-                {7199, "119 min"},   {7200, "2 h 0 min"}, {11400, "3 h 10 min"},  {172799, "47 h 59 min"},
-                {172800, "2 d"},     {INT64_MAX, "106751991167300 d"}};
+    } rows[] = {{-1, "-"},
+                {0, "0 s"},
+                {119, "119 s"},
+                {120, "2 min"},
+                {7199, "119 min"},
+                {7200, "2 h 0 min"},
+                {11400, "3 h 10 min"},
+                {172799, "47 h 59 min"},
+                {172800, "2 d"},
+                {INT64_MAX, "106751991167300 d"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char span[QP_SPAN_BYTES];
         assert_string_equal(qp_span(rows[i].seconds, span), rows[i].text);

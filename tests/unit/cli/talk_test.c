@@ -1,5 +1,5 @@
-#include "cli/talk.h"
 #include "capture.h"
+#include "cli/talk.h"
 #include "cmocka_all.h"
 #include "scripted.h"
 #include <fcntl.h>
@@ -9,11 +9,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OK_HEAD      "HTTP/1.1 200 OK\r\n"
-#define SESSION      OK_HEAD "Set-Cookie: s=1; HttpOnly\r\n\r\n{\"csrf\":\"c5rf\"}"
-#define ENVELOPE(status, code, text)                                                                   \
-    "HTTP/1.1 " status " No\r\n\r\n{\"meta\":{\"httpStatus\":\"" status "\",\"error\":{\"errorMessage\":\"" text \
-    "\",\"errorCode\":\"" code "\"}}}"
+#define OK_HEAD "HTTP/1.1 200 OK\r\n"
+#define SESSION OK_HEAD "Set-Cookie: s=1; HttpOnly\r\n\r\n{\"csrf\":\"c5rf\"}"
+#define ENVELOPE(status, code, text)                                    \
+    "HTTP/1.1 " status " No\r\n\r\n{\"meta\":{\"httpStatus\":\"" status \
+    "\",\"error\":{\"errorMessage\":\"" text "\",\"errorCode\":\"" code "\"}}}"
 
 enum { SPOKEN = 42 };
 
@@ -77,10 +77,12 @@ static int give_order(struct qp_talk *talk, const struct qp_cli_options *options
 {
     (void)options, (void)account;
     int code = qp_talk_order(
-        talk, &(struct qp_order){.path = "/refresh/", .account = "a b", .form = QP_SLICE("x=1")}, &spoken_reply);
+        talk, &(struct qp_order){.path = "/refresh/", .account = "a b", .form = QP_SLICE("x=1")},
+        &spoken_reply);
     if (code != EX_OK)
         return code;
-    snprintf(spoken_text, sizeof spoken_text, "%d %s %s", spoken_reply.ok, spoken_reply.code, spoken_reply.text);
+    snprintf(spoken_text, sizeof spoken_text, "%d %s %s", spoken_reply.ok, spoken_reply.code,
+             spoken_reply.text);
     code = spoken_reply.exit_code;
     qp_reply_deinit(&spoken_reply);
     return code;
@@ -140,7 +142,7 @@ static void what_answers_may_be_something_else(void **state)
     static const char *const others[] = {
         OK_HEAD "\r\n<html>",
         OK_HEAD "\r\n{}",
-        OK_HEAD "\r\n{\"csrf\":\"c\"}",                                       /* without a cookie */
+        OK_HEAD "\r\n{\"csrf\":\"c\"}", /* without a cookie */
         OK_HEAD "Set-Cookie: s=1\r\n\r\n{\"csrf\":1}",
         OK_HEAD "Set-Cookie: s=1\r\n\r\n{\"csrf\":\"a\\r\\nX: y\"}",
         OK_HEAD "Set-Cookie: s=1\r\n\r\n[\"csrf\"]",
@@ -159,7 +161,8 @@ static void what_answers_may_be_something_else(void **state)
 static void a_daemon_that_refuses_is_not_gone_round(void **state)
 {
     (void)state;
-    assert_int_equal(talk_to_one(ENVELOPE("403", "qproxy_wrong_host", "qproxy: not for \\u001b[31m you")), EX_CONFIG);
+    assert_int_equal(talk_to_one(ENVELOPE("403", "qproxy_wrong_host", "qproxy: not for \\u001b[31m you")),
+                     EX_CONFIG);
     assert_non_null(strstr(captured_err(), "answers: not for ?[31m you\n"));
     assert_int_equal(talk_to_one("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n"), EX_NOPERM);
     assert_non_null(strstr(captured_err(), "wants an admin.token, and this configuration has none"));
@@ -174,8 +177,9 @@ static void the_token_goes_to_tcp_only(void **state)
         write_config(scripted, "t0ken-of-the-admin-pages");
         assert_int_equal(talk(&plain, NULL), SPOKEN);
         scripted_end(scripted);
-        assert_int_equal(strstr(scripted->requests[0], "Authorization: Bearer t0ken-of-the-admin-pages\r\n") != NULL,
-                         !is_local);
+        assert_int_equal(
+            strstr(scripted->requests[0], "Authorization: Bearer t0ken-of-the-admin-pages\r\n") != NULL,
+            !is_local);
         scripted_free(&scripted);
     }
 }
@@ -191,7 +195,8 @@ static void secrets_that_cannot_be_read_are_missed_without_a_daemon_only(void **
     const struct qp_talk_verb verb = {.speak = speak};
     assert_int_equal(talk(&verb, NULL), EX_CONFIG);
     assert_non_null(strstr(captured_err(), "admin.listen names no address"));
-    assert_non_null(strstr(captured_err(), "accounts[0].client_secret: the environment variable QP_TALK_NOT_SET"));
+    assert_non_null(
+        strstr(captured_err(), "accounts[0].client_secret: the environment variable QP_TALK_NOT_SET"));
 }
 
 static void a_signal_ends_the_looking(void **state)
@@ -213,7 +218,8 @@ static void an_order_is_posted_with_the_session(void **state)
     (void)state;
     static const struct qp_talk_verb verb = {.speak = give_order};
     static const struct scripted_line lines[] = {
-        {.answer = SESSION}, {.answer = OK_HEAD "\r\n{\"ok\":true,\"code\":\"refreshed\",\"text\":\"there is a token\"}"}};
+        {.answer = SESSION},
+        {.answer = OK_HEAD "\r\n{\"ok\":true,\"code\":\"refreshed\",\"text\":\"there is a token\"}"}};
     struct scripted *scripted = scripted_begin(true, lines, 2);
     write_config(scripted, NULL);
     assert_int_equal(talk(&verb, NULL), EX_OK);
@@ -235,9 +241,10 @@ static void each_end_of_an_order_has_its_code(void **state)
         const char *text; /* NULL: there is no reply */
         int code;
     } rows[] = {
-        {OK_HEAD "\r\n{\"ok\":false,\"code\":\"sign_in_needed\",\"text\":\"sign in\"}", "0 sign_in_needed sign in",
-         EX_NOPERM},
-        {"HTTP/1.1 502 X\r\n\r\n{\"ok\":false,\"code\":\"failed\",\"text\":\"no\"}", "0 failed no", EX_UNAVAILABLE},
+        {OK_HEAD "\r\n{\"ok\":false,\"code\":\"sign_in_needed\",\"text\":\"sign in\"}",
+         "0 sign_in_needed sign in", EX_NOPERM},
+        {"HTTP/1.1 502 X\r\n\r\n{\"ok\":false,\"code\":\"failed\",\"text\":\"no\"}", "0 failed no",
+         EX_UNAVAILABLE},
         {OK_HEAD "\r\n{\"ok\":false}", "0  ", EX_UNAVAILABLE},
         {ENVELOPE("404", "qproxy_no_account", "qproxy: no such"), "0 no_account no such", EX_USAGE},
         {ENVELOPE("200", "x", "y"), "0 x y", EX_UNAVAILABLE},
@@ -281,7 +288,8 @@ static void the_account_may_be_left_out_where_one_fits(void **state)
     static const struct qp_talk_verb one = {.fits = is_token, .what = "are static", .speak = speak};
     assert_int_equal(talk_to(&(struct scripted_line){.answer = SESSION}, 1, &one), SPOKEN);
     assert_int_equal(spoken_account, 1);
-    static const struct qp_talk_verb all = {.fits = is_any, .what = "exist", .may_be_all = true, .speak = speak};
+    static const struct qp_talk_verb all = {
+        .fits = is_any, .what = "exist", .may_be_all = true, .speak = speak};
     assert_int_equal(talk_to(&(struct scripted_line){.answer = SESSION}, 1, &all), SPOKEN);
     assert_int_equal(spoken_account, QP_TALK_ANY);
 }
@@ -296,8 +304,9 @@ static void an_account_that_does_not_fit_is_refused_with_those_that_do(void **st
     assert_int_equal(talk(&two, NULL), EX_USAGE);
     assert_string_equal(captured_err(), "qproxy: say which account; accounts that exist: one, two\n");
     assert_int_equal(talk(&two, "three"), EX_USAGE);
-    assert_string_equal(captured_err(),
-                        "qproxy: 'three' is no account of this configuration; accounts that exist: one, two\n");
+    assert_string_equal(
+        captured_err(),
+        "qproxy: 'three' is no account of this configuration; accounts that exist: one, two\n");
     assert_int_equal(talk(&one, "one"), EX_USAGE);
     assert_string_equal(captured_err(), "qproxy: 'one' is not one for this; accounts that are static: two\n");
 }
