@@ -1,9 +1,11 @@
 /* admin.h - what the admin listeners serve: a page for people, sign-in, health, readiness, status, metrics; and what the command line asks of a daemon.
  *
  *   GET  /                      the page; works without its script, which only keeps it live
- *   GET  /page.css, /page.js    its parts; nothing comes from elsewhere
- *   GET  /login/ACCOUNT         302 to the authorization URL, the attempt bound to this browser; /login where one account only can be signed in
- *   GET  /oauth/callback        where sign-ins come back to; a page that says how it went
+ *   GET  /page.css, /page.js, /icon.svg    its parts; nothing comes from elsewhere
+ *   GET  /login/ACCOUNT         302 to the authorization URL, the attempt bound to this browser; /login where one account only can be signed in. Who came by
+ *                               another name than that of the redirect URI is first sent to /login there: the cookie must be of that name
+ *   GET  /oauth/callback        where sign-ins come back to: 303 to /signed-in/ACCOUNT, or a page that says what went wrong
+ *   GET  /signed-in/ACCOUNT     says whether it is
  *   POST /logout/ACCOUNT        signs out
  *   POST /refresh/ACCOUNT       a token call now
  *                               (both: 303 to /#ACCOUNT with the outcome shown there; JSON {"ok","code","text"} for who accepts application/json and not text/html)
@@ -18,6 +20,10 @@
  *   POST /api/check/ACCOUNT     form: spend=1 if a refresh token may be redeemed for it: {"ok","code","text","brand","user","datacenter","warning"}
  *   POST /api/key/rotate        a new vault key: {"ok","code","text"}
  *
+ * Orders that were carried out answer 200, whatever "ok" says. What is refused is answered with X-Qproxy-Error and a page, for who accepts text/html and
+ * not below /api, else the usual envelope: 400 bad_form, 401 admin_token_needed, 403 wrong_host, wrong_origin, no_session, reload (csrf), not_navigated,
+ * 404 not_found, no_account, which_account, 405 method_not_allowed, 409 no_sign_in, 415 form_needed; 413 for bodies over 64 KiB.
+ *
  * A third handler on `server`, beside the relay and the tests' stand-in, with a server of its own on the control thread's loop: nothing
  * of it can be reached through the listeners of the API, and it forwards nothing. It never gets to see a credential: the keeper's status has none.
  *
@@ -25,8 +31,9 @@
  *   1. Host (and the authority of an absolute target) must name a listener or one of `hosts` exactly, against DNS rebinding: else 403 wrong_host.
  *   2. With `token`, everything but /healthz needs it, as a bearer token or as the password of HTTP Basic, unless the request came by a Unix socket (whose
  *      mode is its guard): else 401.
- *   3. A POST needs an Origin that is the listener's own as the client named it (for a Unix socket http://localhost), the cookie and the csrf token that
- *      belongs to it, in the form member csrf or the field X-Csrf-Token: else 403. What is read has no side effect but /login (which only begins an attempt).
+ *   3. A POST needs an Origin that is the listener's own as the client named it (for a Unix socket http://localhost; for one of `hosts` https too, for a TLS
+ *      server may stand before us), the cookie and the csrf token that belongs to it, in the form member csrf or the field X-Csrf-Token: else 403. What
+ *      is read has no side effect but /login (which only begins an attempt, and only for who goes there, not for a picture or a frame).
  *   4. No answer may be framed, cached or sniffed; scripts, styles and connections only to itself; no CORS.
  */
 #ifndef QP_ADMIN_ADMIN_H

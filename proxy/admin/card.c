@@ -24,7 +24,6 @@ static const struct {
     const char *text;
 } ADVICE[] = {
     {QP_TOKEN_EMPTY, QP_GRANT_AUTHORIZATION_CODE, "Nobody is signed in: connect this account to use it."},
-    {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_AUTHORIZATION_CODE, "Sign in again to connect this account."},
     {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_REFRESH_TOKEN,
      "Put a new refresh token where the configuration says, and restart qproxy."},
     {QP_TOKEN_COOLING_DOWN, ANY_GRANT,
@@ -47,12 +46,19 @@ static const char *advice_for(const struct qp_token_status *token)
 
 /* ---- how it is ---- */
 
-static void put_note(struct qp_buf *out, const char *class, const char *title, const char *text)
+static void put_note(struct qp_buf *out, const char *class, const char *text)
 {
     qp_buf_append_fmt(out, "<p class=\"note %s\">", class);
-    if (title)
-        qp_buf_append_fmt(out, "<strong>%s</strong> ", title);
     qp_html_sentence(out, text);
+    qp_buf_append_str(out, "</p>\n");
+}
+
+/* As it came: it may begin with an error code. */
+static void put_error(struct qp_buf *out, const struct qp_token_status *token)
+{
+    qp_buf_append_fmt(out, "<p class=\"note plain\"><strong>%s</strong> ",
+                      token->state == QP_TOKEN_SIGN_IN_NEEDED ? "Why:" : "Last error:");
+    qp_put_html(out, token->last_error);
     qp_buf_append_str(out, "</p>\n");
 }
 
@@ -84,20 +90,20 @@ static void put_notes(struct qp_buf *out, const struct qp_admin_account *account
     const struct qp_token_status *token = &account->token;
     const char *advice = advice_for(token);
     if (flash)
-        put_note(out, flash->ok ? "good told" : "bad told", NULL, flash->text);
+        put_note(out, flash->ok ? "good told" : "bad told", flash->text);
     if (advice)
-        put_note(out, "care", NULL, advice);
+        put_note(out, "care", advice);
     if (token->never_accepted)
-        put_note(out, "bad", NULL,
+        put_note(out, "bad",
                  "The origin accepted none of the last two tokens: check the account's datacenter and its "
                  "permissions.");
     if (token->identity->warning[0])
-        put_note(out, "care", NULL, token->identity->warning);
+        put_note(out, "care", token->identity->warning);
     if (token->refresh_token_is_old && token->state != QP_TOKEN_SIGN_IN_NEEDED)
-        put_note(out, "care", NULL,
+        put_note(out, "care",
                  "The refresh token is old: sign in again before the authorization server lets it expire.");
     if (token->last_error)
-        put_note(out, "plain", "Last error:", token->last_error);
+        put_error(out, token);
 }
 
 static void put_who(struct qp_buf *out, const struct qp_identity *identity)

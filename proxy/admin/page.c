@@ -47,9 +47,13 @@ static void put_requests(struct qp_buf *out, const struct qp_admin_snapshot *sna
 
 /* ---- the top ---- */
 
-static const char *const LEVELS[] = {
-    [QP_READINESS_READY] = "good",    [QP_READINESS_DEGRADED] = "care", [QP_READINESS_FORGETFUL] = "care",
-    [QP_READINESS_NOT_READY] = "bad", [QP_READINESS_STOPPING] = "care",
+static const struct {
+    const char *level;
+    const char *word;
+} READINESS[] = {
+    [QP_READINESS_READY] = {"good", "ready"},        [QP_READINESS_DEGRADED] = {"care", "degraded"},
+    [QP_READINESS_FORGETFUL] = {"care", "degraded"}, [QP_READINESS_NOT_READY] = {"bad", "not ready"},
+    [QP_READINESS_STOPPING] = {"care", "stopping"},
 };
 
 static void put_vault(struct qp_buf *out, const struct qp_vault_status *vault)
@@ -84,8 +88,8 @@ static void put_summary(struct qp_buf *out, const struct qp_admin_snapshot *snap
     enum qp_readiness readiness = qp_snapshot_readiness(snapshot);
     qp_buf_append_fmt(
         out, "<section class=\"summary %s\" id=\"page.summary\" data-live>\n<p class=\"verdict\"><strong>",
-        LEVELS[readiness]);
-    qp_html_word(out, qp_readiness_word(readiness));
+        READINESS[readiness].level);
+    qp_html_word(out, READINESS[readiness].word);
     qp_buf_append_str(out, "</strong> <span>");
     qp_html_sentence(out, qp_readiness_text(readiness));
     qp_buf_append_str(out, "</span></p>\n");
@@ -133,7 +137,7 @@ void qp_put_page(struct qp_buf *out, const struct qp_admin_snapshot *snapshot,
                  const struct qp_page_viewer *viewer)
 {
     struct qp_buf title = {0};
-    qp_buf_append_fmt(&title, "qproxy: %s", qp_readiness_word(qp_snapshot_readiness(snapshot)));
+    qp_buf_append_fmt(&title, "qproxy: %s", READINESS[qp_snapshot_readiness(snapshot)].word);
     qp_buf_append_char(&title, '\0');
     qp_html_open(out, qp_buf_slice(&title).at);
     qp_buf_deinit(&title);

@@ -22,9 +22,9 @@ struct qp_cli_admin_opts {
     void (*missed)(const char *line);
 };
 
-/* Claims the addresses; Unix sockets get the mode 0600. Gives the exit code, with one line in `error` where that is not EX_OK. *admin stays NULL where
+/* Claims the addresses; Unix sockets get the mode 0600. Gives the exit code, with one line in `error` where that is not EX_OK. *slot stays NULL where
  * there is no address. */
-int qp_cli_admin_new(const struct qp_cli_admin_opts *opts, struct qp_cli_admin **admin, char *error,
+int qp_cli_admin_new(const struct qp_cli_admin_opts *opts, struct qp_cli_admin **slot, char *error,
                      size_t error_size);
 /* What the room is shown. All borrowed. */
 struct qp_cli_admin_parts {
@@ -46,7 +46,7 @@ void qp_cli_admin_keep(struct qp_cli_admin *admin, unsigned worker);
 void qp_cli_admin_set_stopping(struct qp_cli_admin *admin);
 /* `done` is called when the last answer is out, and at once without a listener. */
 void qp_cli_admin_drain(struct qp_cli_admin *admin, void (*done)(void *context), void *context);
-/* Before the keeper is closed. *admin becomes NULL. */
-void qp_cli_admin_free(struct qp_cli_admin **admin);
+/* Before the keeper is closed. *slot becomes NULL. */
+void qp_cli_admin_free(struct qp_cli_admin **slot);
 
 #endif

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FIRST_CELLS = 32, MINUTE_S = 60, HOUR_S = 3600, DAY_S = 24 * HOUR_S, GAP = 2 };
+enum { FIRST_CELLS = 32, GAP = 2 };
+static const long long MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400;
 
 static const char *const TONES[] = {
     [QP_TONE_PLAIN] = "",        [QP_TONE_HEAD] = "\033[1m", [QP_TONE_GOOD] = "\033[32m",
@@ -85,7 +86,7 @@ bool qp_has_colours(FILE *out)
 static unsigned characters(struct qp_slice text)
 {
     unsigned count = 0;
-    for (size_t i = 0; i < text.len; i++)
+    for (size_t i = 0; text.at && i < text.len; i++)
         count += ((unsigned char)text.at[i] & 0xc0) != 0x80;
     return count;
 }
@@ -133,6 +134,8 @@ static void print_cell(const struct qp_table *table, size_t index, unsigned widt
 
 void qp_table_print(const struct qp_table *table, bool has_colours, FILE *out)
 {
+    if (table->columns == 0)
+        return;
     unsigned *widths = qp_alloc(table->columns * sizeof *widths);
     for (unsigned column = 0; column < table->columns; column++)
         widths[column] = column_width(table, column);

@@ -83,7 +83,7 @@ void qp_form_append_encoded(struct qp_buf *out, struct qp_slice text)
 void qp_form_append_pair(struct qp_buf *out, const char *name, struct qp_slice value)
 {
     struct qp_slice so_far = qp_buf_slice(out);
-    if (so_far.len > 0 && so_far.at[so_far.len - 1] != '?')
+    if (so_far.at && so_far.len > 0 && so_far.at[so_far.len - 1] != '?')
         qp_buf_append_char(out, '&');
     qp_buf_append_str(out, name);
     qp_buf_append_char(out, '=');

@@ -204,25 +204,22 @@ void qp_keeper_check(struct qp_keeper *keeper, unsigned account_index, bool spen
     qp_require(account->opts->origin);
     struct qp_order *order = qp_order_new(keeper, account, QP_ORDER_CHECK, done, owner);
     order->may_spend = spend;
-    bool is_lost = spend && account->state == QP_TOKEN_SIGN_IN_NEEDED;
+    bool is_usable = qp_account_has_usable_token(account);
     if (keeper->is_draining)
         refuse(order, "stopping");
-    else if (qp_account_has_usable_token(account))
-        ask(order);
-    else if (is_lost)
+    else if (!is_usable && spend && account->state == QP_TOKEN_SIGN_IN_NEEDED)
         end_by_state(order, "token_failed");
-    else if (may_mint(order))
-        mint(order);
-    else
+    else if (is_usable || !may_mint(order))
         ask(order);
+    else
+        mint(order);
 }
 
 static void go_on_with_check(struct qp_order *order)
 {
     if (order->is_asking || !order->has_minted)
         return;
-    /* Without a token, too: it shows whether the origin is out of reach for all, or only the token call went wrong. */
-    if (order->account->state == QP_TOKEN_FRESH || !qp_account_has_usable_token(order->account))
+    if (order->account->state == QP_TOKEN_FRESH)
         ask(order);
     else
         end_by_state(order, "token_failed");
@@ -230,8 +227,10 @@ static void go_on_with_check(struct qp_order *order)
 
 static const char *words_of_token(const struct qp_order *order, bool had_token)
 {
-    if (had_token || order->has_minted)
-        return had_token && order->has_minted ? "a new token was made; " : "";
+    if (order->has_minted)
+        return "a new token was made; ";
+    if (had_token)
+        return "";
     return order->account->refresh_token
                ? "no token was made, since that would redeem the one-time refresh token (--spend allows it); "
                : "nobody is signed in; ";
@@ -244,10 +243,6 @@ static void end_check(struct qp_order *order, const char *code, const char *text
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);
-        return;
-    }
-    if (order->has_minted && strcmp(code, "ok_without_token") == 0) {
-        end_by_state(order, "token_failed");
         return;
     }
     snprintf(whole, sizeof(whole), "%s%s", words_of_token(order, had_token), text);

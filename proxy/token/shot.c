@@ -50,21 +50,21 @@ static struct qp_slice authority_of(const char *text)
 }
 
 struct qp_shot_range *qp_shot_range_new(struct qp_loop *loop, const struct qp_account_opts *account,
-                                        const char *text, bool allow_plain)
+                                        const char *url, bool allow_plain)
 {
-    struct qp_url url;
-    qp_require(qp_url_parse(qp_slice_str(text), &url));
+    struct qp_url parts;
+    qp_require(qp_url_parse(qp_slice_str(url), &parts));
     /* Without trust the dialer would speak plain: credentials go out over verified TLS or not at all. */
-    qp_require(url.https ? account->trust != NULL : allow_plain);
+    qp_require(parts.https ? account->trust != NULL : allow_plain);
     struct qp_shot_range *range = qp_alloc(sizeof(*range));
     range->loop = loop;
     range->account = account;
-    range->authority = authority_of(text);
-    range->path = path_of(&url);
+    range->authority = authority_of(url);
+    range->path = path_of(&parts);
     range->pool =
-        qp_pool_new(loop, &(struct qp_pool_opts){.dial = {.host = url.host,
-                                                          .port = url.port,
-                                                          .trust = url.https ? account->trust : NULL,
+        qp_pool_new(loop, &(struct qp_pool_opts){.dial = {.host = parts.host,
+                                                          .port = parts.port,
+                                                          .trust = parts.https ? account->trust : NULL,
                                                           .timeout_ms = account->origin_connect_ms},
                                                  .limits = {.head_bytes = 32 * 1024,
                                                             .target_bytes = 8 * 1024,

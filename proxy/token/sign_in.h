@@ -34,7 +34,7 @@ struct qp_sign_in_answer {
 /* Ends the attempt that the state names and, if all is well, redeems the code. Codes: signed_in, bad_answer, state_unknown, other_browser, other_attempt,
  * wrong_issuer, no_code, vault (it cannot be written; nothing was redeemed), stopping, failed (the token endpoint; the text says how); and the
  * authorization server's own error code, where it is one that RFC 6749 section 4.1.2.1 knows (access_denied, invalid_scope, ...), else refused. */
-void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer *answer, qp_order_done *done,
+void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer *came, qp_order_done *done,
                        void *owner);
 
 /* How the attempt stands: "waiting", "working", "done", "failed", "unknown" (also 10 minutes after it began or ended). end: for done and failed; may be NULL.

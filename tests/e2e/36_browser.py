@@ -215,9 +215,11 @@ def the_page_keeps_itself_up_to_date(env):
     assert browser.errors() == []
     browser.screenshots("standin-10-sign-in-needed")
     assert Session(env, proxy).order("/logout/main")["ok"]
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")  # as if somebody came back to it
     browser.says(CARD, NOBODY)
     eventually(lambda: browser.title.startswith("qproxy: not"), what="the title says it too")
     assert proxy.stop() == 0
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")
     browser.says("#page\\.live", "Not reachable")
 
 

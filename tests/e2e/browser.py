@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from harness import SLOWNESS, Skip, eventually
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the name that the standard gives to a reference
 DESKTOP, PHONE = (1280, 900), (390, 844)
 TAB, ENTER, SPACE, ESCAPE = "\ue004", "\ue007", " ", "\ue00c"
+TRIES = 5
 STALE = ("stale element reference", "no such element", "element not interactable", "element click intercepted")
 
 SWITCHES = ["--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
@@ -51,13 +51,10 @@ class Browser:
         chromium, driver = programs()
         self.env = env
         self.folder = tempfile.mkdtemp(prefix="qp-")  # short: Chromium puts sockets there
-        self.session = None
+        self.driver = self.connection = self.session = None
         self.size = self.is_dark = None
-        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder, "LANG": "C.UTF-8"}
-        with open(env.path("chromedriver.log"), "ab") as log:
-            self.driver = subprocess.Popen([driver, "--port=0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environ)
         env.on_end(self.close)
-        self.connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=30 * SLOWNESS)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self._start(driver), timeout=30 * SLOWNESS)
         options = {"binary": chromium, "args": SWITCHES + ["--user-data-dir=" + os.path.join(self.folder, "profile")] + (["--no-sandbox"] if os.geteuid() == 0 else [])}
         if not script:
             options["prefs"] = {"profile.default_content_setting_values.javascript": 2}
@@ -65,12 +62,27 @@ class Browser:
         self.session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         self.look(size, dark)
 
-    def _port(self):
-        for line in self.driver.stdout:
-            found = re.search(rb"on port (\d+)\.?$", line.strip())
-            if found and int(found.group(1)):
-                return int(found.group(1))
-        raise AssertionError("chromedriver left with exit code %s" % self.driver.wait())
+    def _start(self, program):
+        """Starts the driver, and gives its port. It wants the same one for IPv4 and IPv6, and leaves if the second is taken."""
+        environ = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.folder, "TMPDIR": self.folder, "LANG": "C.UTF-8"}
+        for _ in range(TRIES):
+            with open(self.env.path("chromedriver.log"), "ab") as log:
+                self.driver = subprocess.Popen([program, "--port=0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environ)
+            for line in self.driver.stdout:
+                found = re.search(rb"on port ([1-9]\d*)\.?$", line.strip())
+                if found:
+                    return int(found.group(1))
+            self._end_driver()
+        raise AssertionError("chromedriver leaves with exit code %s" % self.driver.returncode)
+
+    def _end_driver(self):
+        self.driver.stdout.close()
+        self.driver.terminate()
+        try:
+            self.driver.wait(5)
+        except subprocess.TimeoutExpired:
+            self.driver.kill()
+            self.driver.wait()
 
     # ---- the protocol ----
 
@@ -229,14 +241,10 @@ class Browser:
             if self.session:
                 self._call("DELETE", "/session/" + self.session)
         self.session = None
-        self.connection.close()
-        self.driver.stdout.close()
-        self.driver.send_signal(signal.SIGTERM)
-        try:
-            self.driver.wait(5)
-        except subprocess.TimeoutExpired:
-            self.driver.kill()
-            self.driver.wait()
+        if self.connection:
+            self.connection.close()
+        if self.driver:
+            self._end_driver()
         for _ in range(100):  # Chromium's last processes still write
             shutil.rmtree(self.folder, ignore_errors=True)
             if not os.path.exists(self.folder):

@@ -2,22 +2,13 @@
 // an API that a test needs. `node provider.mjs SETTINGS`, a file of JSON: cert, key (paths), clients (as oidc-provider takes them),
 // scopes, access_life_s. Run in the folder of the installed packages. Prints "origin https://localhost:PORT" and
 // "control http://127.0.0.1:PORT", and ends with its standard input.
-import { createHash, webcrypto } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-// oidc-provider and its jose are written for a newer Node than Debian 12's; these two are all that they miss.
-globalThis.crypto ??= webcrypto;
-URL.parse ??= (text, base) => {
-    try {
-        return new URL(text, base);
-    } catch {
-        return null;
-    }
-};
 const require = createRequire(`${process.cwd()}/`);
 const { default: Provider } = await import(pathToFileURL(require.resolve("oidc-provider")));
 
@@ -56,7 +47,7 @@ function listen(provider) {
 // ---- the API: the envelope and the errors are Qualtrics' ----
 
 function reply(response, status, text, members) {
-    const meta = { httpStatus: `${status} - ${text}`, requestId: webcrypto.randomUUID(), ...members.meta };
+    const meta = { httpStatus: `${status} - ${text}`, requestId: randomUUID(), ...members.meta };
     const body = JSON.stringify({ ...(members.result && { result: members.result }), meta });
     response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
     response.end(body);

@@ -105,7 +105,7 @@ static void an_account_without_a_token_is_503_with_a_reason(void **state)
     const char *answer = ask("GET", "/readyz?account=main");
     assert_status(answer, "503");
     assert_has(answer, "\"ready\":false,\"status\":\"not-ready\"");
-    assert_has(answer, "\"state\":\"sign-in-needed\",\"reason\":\"the refresh token is no longer accepted\"");
+    assert_has(answer, "\"state\":\"sign-in-needed\",\"reason\":\"somebody has to sign in\"");
     assert_status(ask("GET", "/readyz"), "200");
     assert_has(ask("GET", "/readyz"), "\"status\":\"degraded\"");
     assert_status(ask("GET", "/healthz"), "200");

@@ -143,6 +143,10 @@ static void the_top_says_how_it_is(void **state)
     expect("Disk &lt;full&gt;.");
     bench.snapshot.vault = (struct qp_vault_status){0};
     expect("<li>no vault: nothing survives a restart</li>");
+    bench.account.token.usable = false;
+    bench.account.token.state = QP_TOKEN_EMPTY;
+    expect("<title>qproxy: not ready</title>");
+    expect("<strong>Not ready</strong> <span>No account can be used.</span>");
     bench.snapshot.is_stopping = true;
     expect("<strong>Stopping</strong> <span>qproxy is stopping.</span>");
 }
@@ -183,10 +187,8 @@ static void an_account_that_needs_somebody_says_what_to_do(void **state)
         {QP_TOKEN_EMPTY, QP_GRANT_CLIENT_CREDENTIALS, false, "bad", "Not connected", NULL},
         {QP_TOKEN_REFRESHING, QP_GRANT_AUTHORIZATION_CODE, true, "good", "Refreshing", NULL},
         {QP_TOKEN_STALE, QP_GRANT_AUTHORIZATION_CODE, true, "good", "Connected", NULL},
-        {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_AUTHORIZATION_CODE, false, "bad", "Sign-in needed",
-         "Sign in again to"},
-        {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_AUTHORIZATION_CODE, true, "care", "Sign-in needed",
-         "Sign in again to"},
+        {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_AUTHORIZATION_CODE, false, "bad", "Sign-in needed", NULL},
+        {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_AUTHORIZATION_CODE, true, "care", "Sign-in needed", NULL},
         {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_REFRESH_TOKEN, false, "bad", "Sign-in needed",
          "Put a new refresh token"},
         {QP_TOKEN_COOLING_DOWN, QP_GRANT_CLIENT_CREDENTIALS, true, "care", "Waiting to retry",
@@ -221,7 +223,10 @@ static void warnings_are_shown(void **state)
     expect("<article class=\"card care\"");
     expect("accepted none of the last two tokens");
     expect("The refresh token is old");
-    expect("<strong>Last error:</strong> The endpoint said no.</p>");
+    expect("<p class=\"note plain\"><strong>Last error:</strong> the endpoint said no</p>");
+    bench.account.token.state = QP_TOKEN_SIGN_IN_NEEDED;
+    expect("<strong>Why:</strong> the endpoint said no</p>");
+    expect_not("The refresh token is old"); /* it is of no use any more */
     expect("This account lives at iad1.</p>");
 }
 
@@ -301,7 +306,7 @@ static void a_long_text_is_a_long_text(void **state)
     memset(text, 'x', sizeof text - 1);
     memcpy(text + sizeof text - 2, "<", 2);
     bench.account.token.last_error = text;
-    expect("xxxx&lt;.</p>");
+    expect("xxxx&lt;</p>");
     expect("</html>");
 }
 
