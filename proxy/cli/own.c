@@ -49,7 +49,7 @@ static int make_folder(struct qp_own *own)
     return code;
 }
 
-/* Of what the other process may have had no time to remove. */
+/* By both processes, since either may be killed. */
 static void remove_folder(const struct qp_own *own)
 {
     static const char *const names[] = {"socket", "socket.lock"};
@@ -209,9 +209,10 @@ static int become_client(struct qp_own *own, int ready_fd)
     return got == 1 && getppid() == own->control_pid ? EX_OK : EX_OSERR;
 }
 
+/* Whether or not the control half is there to do it: of one that dies the connections end before anybody can see that it is dead. */
 void qp_own_end(struct qp_own *own)
 {
-    if (*own->folder && getppid() != own->control_pid)
+    if (*own->folder)
         remove_folder(own);
     *own->folder = '\0';
 }
