@@ -234,7 +234,8 @@ static void go_on_with_check(struct qp_order *order)
 {
     if (order->is_asking || !order->has_minted)
         return;
-    if (order->account->state == QP_TOKEN_FRESH)
+    /* Without a token, too: that shows whether the origin is out of reach, or only the token call went wrong. */
+    if (order->account->state == QP_TOKEN_FRESH || !qp_account_has_usable_token(order->account))
         ask(order);
     else
         end_by_state(order, "token_failed");
@@ -242,10 +243,8 @@ static void go_on_with_check(struct qp_order *order)
 
 static const char *words_of_token(const struct qp_order *order, bool had_token)
 {
-    if (order->has_minted)
-        return "a new token was made; ";
-    if (had_token)
-        return "";
+    if (had_token || order->has_minted)
+        return had_token && order->has_minted ? "a new token was made; " : "";
     return order->account->refresh_token
                ? "no token was made, since that would redeem the one-time refresh token (--spend allows it); "
                : "nobody is signed in; ";
@@ -258,6 +257,10 @@ static void end_check(struct qp_order *order, const char *code, const char *text
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);
+        return;
+    }
+    if (order->has_minted && strcmp(code, "ok_without_token") == 0) {
+        end_by_state(order, "token_failed");
         return;
     }
     snprintf(whole, sizeof(whole), "%s%s", words_of_token(order, had_token), text);
