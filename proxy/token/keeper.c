@@ -244,12 +244,19 @@ static int64_t seconds_since(int64_t unix_s)
     return unix_s == 0 ? -1 : now_s > unix_s ? now_s - unix_s : 0;
 }
 
+/* Where no newer one can be had, a token that the origin has rejected is no use, though its time is not over. */
+static bool is_usable(const struct qp_account *account)
+{
+    bool is_stuck = account->state == QP_TOKEN_SIGN_IN_NEEDED || account->state == QP_TOKEN_REFUSED;
+    return qp_account_has_usable_token(account) && !(is_stuck && account->damping.last[0].rejected);
+}
+
 static void put_token(const struct qp_account *account, struct qp_token_status *status)
 {
     uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
     bool has_token = account->token != NULL;
     status->generation = account->generation;
-    status->usable = qp_account_has_usable_token(account);
+    status->usable = is_usable(account);
     status->age_s = has_token ? seconds_from(account->issued_ms, now_ms) : -1;
     status->expires_in_s = has_token && account->expires_ms ? seconds_from(now_ms, account->expires_ms) : -1;
     status->next_call_s = account->next_call_ms ? seconds_from(now_ms, account->next_call_ms) : -1;

@@ -112,7 +112,7 @@ struct qp_token_status {
     enum qp_grant grant;
     enum qp_token_state state;
     uint64_t generation;  /* 0: none */
-    bool usable;          /* a token that has not expired is there */
+    bool usable;          /* a token that has not expired is there, and it is not known to be dead */
     int64_t age_s;        /* of the token; -1: none */
     int64_t expires_in_s; /* -1: does not expire, or none */
     int64_t next_call_s;  /* until the next token call that is planned; -1: none */

@@ -210,6 +210,7 @@ def the_page_keeps_itself_up_to_date(env):
     standin.order("POST", "/revoke-all?refresh")
     check_own_error(proxy.exchange(), 503, "sign_in_needed")
     browser.says(CARD + " .pill", "Sign-in needed")
+    eventually(lambda: browser.title.startswith("qproxy: not"), what="a token that the origin rejects does not make ready")
     assert browser.run("return window.isStillThere"), "without a reload"
     assert browser.has("#main\\.origin[open]") and browser.has("#page\\.requests[open]"), "what was unfolded stays so"
     assert browser.errors() == []
