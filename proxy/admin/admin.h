@@ -33,7 +33,8 @@
  *      mode is its guard): else 401.
  *   3. A POST needs an Origin that is the listener's own as the client named it (for a Unix socket http://localhost; for one of `hosts` https too, for a TLS
  *      server may stand before us), the cookie and the csrf token that belongs to it, in the form member csrf or the field X-Csrf-Token: else 403. What
- *      is read has no side effect but /login (which only begins an attempt, and only for who goes there, not for a picture or a frame).
+ *      is read has no side effect but /login, which is only for who comes from these pages or typed the address: another page could have the account
+ *      signed in anew as whoever is signed in at the authorization server, without a question.
  *   4. No answer may be framed, cached or sniffed; scripts, styles and connections only to itself; no CORS.
  */
 #ifndef QP_ADMIN_ADMIN_H
@@ -68,6 +69,8 @@ struct qp_admin_opts {
     const struct qp_secret *token; /* NULL: nothing needs it */
     struct qp_keeper *keeper;
     const char *const *account_names; /* in the keeper's order */
+    const char *const
+        *redirect_uris; /* of each account; NULL inside: the one that follows from `addresses` */
     unsigned account_count;
     unsigned worker_count;       /* 0: the command line's own, without workers */
     struct qp_admin_table relay; /* what each worker's relay counts */

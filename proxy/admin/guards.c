@@ -21,7 +21,7 @@ static const struct qp_refusal CSRF = {
     "the page that this was sent from is out of date, as after a restart of qproxy: reload it and try again"};
 static const struct qp_refusal NOT_NAVIGATED = {
     403, "not_navigated",
-    "a sign-in begins by following the link on the status page; another page tried to begin one unseen"};
+    "a link on another page cannot begin a sign-in, for then any page could: begin it on the status page"};
 
 /* QP_SLICE_NONE unless it stands exactly once. */
 static struct qp_slice only_value(const struct qp_message *head, struct qp_slice name)
@@ -141,12 +141,26 @@ const struct qp_refusal *qp_guard_csrf(struct qp_slice csrf, const struct qp_mes
     return shown.len > 0 && qp_text_is_equal_secretly(shown, csrf) ? NULL : &CSRF;
 }
 
-const struct qp_refusal *qp_guard_navigation(const struct qp_message *head)
+/* True also where the field is not there. */
+static bool says_only(const struct qp_message *head, struct qp_slice name, const struct qp_slice *allowed,
+                      size_t count)
 {
-    struct qp_slice name = QP_SLICE("Sec-Fetch-Dest");
-    bool is_said = qp_fields_find_name(&head->fields, name) !=
-                   NULL; /* by every browser of today, and by no other client */
-    return is_said && !qp_slice_is(only_value(head, name), QP_SLICE("document")) ? &NOT_NAVIGATED : NULL;
+    struct qp_slice value = only_value(head, name);
+    if (!qp_fields_find_name(&head->fields, name))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (qp_slice_is(value, allowed[i]))
+            return true;
+    return false;
+}
+
+const struct qp_refusal *qp_guard_navigation(const struct qp_message *head, bool was_sent)
+{
+    static const struct qp_slice page[] = {{"document", 8}};
+    static const struct qp_slice own[] = {{"same-origin", 11}, {"none", 4}};
+    bool is_page = says_only(head, QP_SLICE("Sec-Fetch-Dest"), page, 1);
+    bool is_own = was_sent || says_only(head, QP_SLICE("Sec-Fetch-Site"), own, 2);
+    return is_page && is_own ? NULL : &NOT_NAVIGATED;
 }
 
 /* ---- what it would like ---- */

@@ -24,8 +24,10 @@ const struct qp_refusal *qp_guard_form_type(const struct qp_message *head);
 /* csrf: what belongs to the cookie. Where the field stands, it is what counts. */
 const struct qp_refusal *qp_guard_csrf(struct qp_slice csrf, const struct qp_message *head,
                                        const struct qp_form *form);
-/* A sign-in is begun by going there, not by a picture or a frame in somebody's page: such a page could end the attempts of others. */
-const struct qp_refusal *qp_guard_navigation(const struct qp_message *head);
+/* A sign-in is begun by who follows the link on our own pages or types the address: an authorization server that knows the visitor asks nothing,
+ * so that any other page could have the account signed in anew, as him. was_sent: we sent him here ourselves, from another name of ours. Browsers say
+ * this of https addresses and of this machine's own; who says nothing is let through. */
+const struct qp_refusal *qp_guard_navigation(const struct qp_message *head, bool was_sent);
 
 /* By one of the Accept fields, by name and not by a pattern. */
 bool qp_admin_accepts(const struct qp_message *head, struct qp_slice type);

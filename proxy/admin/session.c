@@ -62,6 +62,12 @@ void qp_session_csrf(const struct qp_sessions *sessions, const char *session, ch
     qp_hmac_text(qp_slice_str(sessions->key), qp_slice_str(session), out);
 }
 
+void qp_session_sign_path(const struct qp_sessions *sessions, const char *path,
+                          char out[QP_DIGEST_TEXT_BYTES])
+{
+    qp_hmac_text(qp_slice_str(sessions->key), qp_slice_str(path), out);
+}
+
 /* ---- what is to be told ---- */
 
 static bool is_for(const struct qp_flash *flash, const char *session, unsigned account)

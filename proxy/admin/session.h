@@ -34,6 +34,9 @@ struct qp_slice qp_session_find(const struct qp_message *head);
 /* The whole field line that gives a browser this session. */
 void qp_session_put_cookie(struct qp_buf *out, const char *session);
 void qp_session_csrf(const struct qp_sessions *sessions, const char *session, char out[QP_DIGEST_TEXT_BYTES]);
+/* What shows, in a URL, that it was us who sent a browser to that path. No path has the form of a cookie, so this is nobody's csrf token. */
+void qp_session_sign_path(const struct qp_sessions *sessions, const char *path,
+                          char out[QP_DIGEST_TEXT_BYTES]);
 
 /* Replaces what this browser was to be told of the account; where all places are taken, the oldest goes. */
 void qp_session_flash(struct qp_sessions *sessions, uint64_t now_ms, const char *session, unsigned account,

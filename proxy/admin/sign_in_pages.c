@@ -16,6 +16,7 @@
 enum { TITLE_BYTES = 128, LOCATION_BYTES = 512, ID_BYTES = 64 };
 
 #define CALLBACK_PATH "/oauth/callback"
+#define LOGIN_PATH    "/login/"
 
 /* ---- what was begun ---- */
 
@@ -50,19 +51,26 @@ static struct qp_slice query_of(const char *url)
     return rest;
 }
 
-/* parameters: zeroed; the URL's own, for the caller to deinit. False: refused already. */
-static bool begin(struct qp_visit *visit, struct qp_slice binding, struct qp_sign_in_begun *begun,
-                  struct qp_form *parameters)
+static const char *redirect_uri_of(const struct qp_visit *visit)
+{
+    const char *own = visit->admin->opts.redirect_uris[visit->account];
+    return own ? own : visit->admin->redirect_uri;
+}
+
+/* False: refused already. */
+static bool begin(struct qp_visit *visit, struct qp_slice binding, struct qp_sign_in_begun *begun)
 {
     struct qp_admin *admin = visit->admin;
+    struct qp_form parameters = {0};
     const char *why = NULL;
-    if (!qp_sign_in_begin(admin->opts.keeper, visit->account, admin->redirect_uri, binding, begun, &why)) {
+    if (!qp_sign_in_begin(admin->opts.keeper, visit->account, redirect_uri_of(visit), binding, begun, &why)) {
         const struct qp_refusal refusal = {409, "no_sign_in", why};
         qp_visit_refuse(visit, &refusal);
         return false;
     }
-    if (qp_form_parse(query_of(begun->url), parameters))
-        remember(&admin->begun, qp_form_get(parameters, "state"), visit->account);
+    if (qp_form_parse(query_of(begun->url), &parameters))
+        remember(&admin->begun, qp_form_get(&parameters, "state"), visit->account);
+    qp_form_deinit(&parameters);
     qp_log_line(QP_LOG_INFO, "admin", qp_request_conn_id(visit->request), qp_request_number(visit->request),
                 "a sign-in of '%s' begun from %.*s", qp_visit_account_name(visit),
                 QP_SLICE_FMT(qp_request_client(visit->request)));
@@ -71,40 +79,61 @@ static bool begin(struct qp_visit *visit, struct qp_slice binding, struct qp_sig
 
 /* ---- the browser goes ---- */
 
+static void put_location(char location[LOCATION_BYTES], const char *path, const struct qp_visit *visit)
+{
+    snprintf(location, LOCATION_BYTES, "%s%s", path, qp_visit_account_name(visit));
+}
+
+static void sign_login(const struct qp_visit *visit, char proof[QP_DIGEST_TEXT_BYTES])
+{
+    char path[LOCATION_BYTES];
+    put_location(path, LOGIN_PATH, visit);
+    qp_session_sign_path(&visit->admin->sessions, path, proof);
+}
+
+static bool was_sent_here(const struct qp_visit *visit)
+{
+    char proof[QP_DIGEST_TEXT_BYTES];
+    struct qp_slice shown = visit->query;
+    struct qp_slice name = shown.at ? qp_slice_cut(&shown, '=') : shown;
+    sign_login(visit, proof);
+    return qp_slice_is(name, QP_SLICE("here")) && shown.at &&
+           qp_text_is_equal_secretly(shown, qp_slice_str(proof));
+}
+
 /* The cookie must be of the name that the browser comes back to: localhost and 127.0.0.1 do not share theirs. So who came by another name is first
- * sent to that one, which is the account's own and no client's choice; once only ("here"), for what stands before us may give us yet another name. */
-static bool is_elsewhere(struct qp_visit *visit, struct qp_slice redirect_uri, char location[LOCATION_BYTES])
+ * sent to that one, which is the account's own and no client's choice; once only, for what stands before us may give us yet another name. */
+static bool is_elsewhere(struct qp_visit *visit, char location[LOCATION_BYTES])
 {
     struct qp_slice suffix = QP_SLICE(CALLBACK_PATH);
-    const char *scheme_end = redirect_uri.at ? qp_slice_find(redirect_uri, QP_SLICE("://")) : NULL;
-    if (!scheme_end || !qp_slice_ends_nocase(redirect_uri, suffix) ||
-        qp_slice_is(visit->query, QP_SLICE("here")))
+    struct qp_slice redirect_uri = qp_slice_str(redirect_uri_of(visit));
+    const char *scheme_end = qp_slice_find(redirect_uri, QP_SLICE("://"));
+    char proof[QP_DIGEST_TEXT_BYTES];
+    if (!scheme_end || !qp_slice_ends_nocase(redirect_uri, suffix))
         return false;
     struct qp_slice front = qp_slice(redirect_uri.at, redirect_uri.len - suffix.len);
     size_t scheme_len = (size_t)(scheme_end + 3 - front.at);
     struct qp_slice authority = qp_slice(front.at + scheme_len, front.len - scheme_len);
     if (qp_slice_is_nocase(authority, qp_request_authority(visit->request)))
         return false;
-    int len = snprintf(location, LOCATION_BYTES, "%.*s/login/%s?here", QP_SLICE_FMT(front),
-                       qp_visit_account_name(visit));
+    sign_login(visit, proof);
+    int len = snprintf(location, LOCATION_BYTES, "%.*s" LOGIN_PATH "%s?here=%s", QP_SLICE_FMT(front),
+                       qp_visit_account_name(visit), proof);
     return len > 0 && len < LOCATION_BYTES;
 }
 
 void qp_give_login(struct qp_visit *visit)
 {
-    const struct qp_refusal *why = qp_guard_navigation(qp_request_message(visit->request));
+    bool was_sent = was_sent_here(visit);
+    const struct qp_refusal *why = qp_guard_navigation(qp_request_message(visit->request), was_sent);
     char location[LOCATION_BYTES];
     struct qp_sign_in_begun begun;
-    struct qp_form parameters = {0};
-    if (why) {
+    if (why)
         qp_visit_refuse(visit, why);
-        return;
-    }
-    if (!begin(visit, qp_slice_str(visit->session), &begun, &parameters))
-        return;
-    bool hops = is_elsewhere(visit, qp_form_get(&parameters, "redirect_uri"), location);
-    qp_form_deinit(&parameters);
-    qp_visit_redirect(visit, 302, hops ? location : begun.url);
+    else if (!was_sent && is_elsewhere(visit, location))
+        qp_visit_redirect(visit, 302, location);
+    else if (begin(visit, qp_slice_str(visit->session), &begun))
+        qp_visit_redirect(visit, 302, begun.url);
 }
 
 void qp_give_only_login(struct qp_visit *visit)
@@ -141,11 +170,6 @@ static const struct {
     {NULL, 400, "The sign-in did not work"},
 };
 
-static void put_location(char location[LOCATION_BYTES], const char *path, const struct qp_visit *visit)
-{
-    snprintf(location, LOCATION_BYTES, "%s%s", path, qp_visit_account_name(visit));
-}
-
 static void on_finished(void *owner, const struct qp_order_end *end)
 {
     struct qp_visit *visit = owner;
@@ -161,7 +185,7 @@ static void on_finished(void *owner, const struct qp_order_end *end)
     while (ENDS[row].code && strcmp(ENDS[row].code, end->code) != 0)
         row++;
     if (is_known)
-        put_location(location, "/login/", visit);
+        put_location(location, LOGIN_PATH, visit);
     qp_visit_give_message(visit, ENDS[row].status, ENDS[row].title, end->text, is_known ? location : "/",
                           is_known ? "Try again" : "To the status page");
 }
@@ -207,22 +231,16 @@ void qp_give_signed_in(struct qp_visit *visit)
 void qp_give_api_begin(struct qp_visit *visit)
 {
     struct qp_sign_in_begun begun;
-    struct qp_form parameters = {0};
     struct qp_buf body = {0};
-    struct qp_buf redirect_uri = {0};
-    if (!begin(visit, QP_SLICE(""), &begun, &parameters))
+    if (!begin(visit, QP_SLICE(""), &begun))
         return;
-    qp_buf_append(&redirect_uri, qp_form_get(&parameters, "redirect_uri"));
-    qp_buf_append_char(&redirect_uri, '\0');
-    qp_form_deinit(&parameters);
     qp_json_open(&body, NULL, '{');
     qp_json_text(&body, "id", begun.id);
     qp_json_text(&body, "url", begun.url);
-    qp_json_text(&body, "redirect_uri", qp_buf_slice(&redirect_uri).at);
+    qp_json_text(&body, "redirect_uri", redirect_uri_of(visit));
     qp_json_u64(&body, "expires_in_s", QP_SIGN_IN_LIFE_S);
     qp_json_close(&body, '}');
     qp_buf_append_char(&body, '\n');
-    qp_buf_deinit(&redirect_uri);
     qp_visit_give_json(visit, 200, &body);
 }
 

@@ -1,30 +1,5 @@
 #include "admin/text.h"
-
-/* By its first byte; 0: none begins so. */
-static size_t announced_bytes(unsigned char first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* How many bytes the character at the start has; 0 if it is not valid (RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF). */
-static size_t character_bytes(struct qp_slice text)
-{
-    unsigned char first = (unsigned char)text.at[0];
-    size_t bytes = announced_bytes(first);
-    if (bytes == 0 || bytes > text.len)
-        return 0;
-    for (size_t i = 1; i < bytes; i++)
-        if (((unsigned char)text.at[i] & 0xc0) != 0x80)
-            return 0;
-    unsigned char second = bytes > 1 ? (unsigned char)text.at[1] : 0;
-    bool is_excluded = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                       (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-    return is_excluded ? 0 : bytes;
-}
+#include "base/utf8.h"
 
 #define UNKNOWN "\xef\xbf\xbd"
 
@@ -35,7 +10,8 @@ static void put_escaped(struct qp_buf *out, const char *text, escape_function *e
 {
     struct qp_slice rest = qp_slice_str(text);
     while (rest.len > 0) {
-        size_t bytes = character_bytes(rest);
+        bool is_ascii = (unsigned char)rest.at[0] < 0x80;
+        size_t bytes = is_ascii ? 1 : qp_utf8_shown_bytes(rest);
         const char *instead = bytes == 0 ? UNKNOWN : bytes == 1 ? escape(rest.at[0]) : NULL;
         if (instead)
             qp_buf_append_str(out, instead);

@@ -1,6 +1,6 @@
 /* text.h - texts into JSON, HTML and Prometheus' format. Pure. Private to admin/.
  *
- * Whatever comes in, what goes out is valid UTF-8 of its format: broken UTF-8, and control bytes where the format cannot say them, become
+ * Whatever comes in, what goes out is valid UTF-8 of its format: broken UTF-8, and controls (C1 too) where the format cannot say them, become
  * U+FFFD. Messages of a token endpoint come this way.
  */
 #ifndef QP_ADMIN_TEXT_H

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,26 +54,6 @@ static bool write_all(int fd, const char *at, size_t len)
     return len == 0;
 }
 
-/* The length of the UTF-8 sequence at the start, 0 if it is none that may be shown: broken, overlong, or a
- * control character (C0, DEL, C1), which would let a client write to the terminal of whoever reads the log.
- */
-static size_t shown_bytes(const char *at, size_t len)
-{
-    const unsigned char *c = (const unsigned char *)at;
-    if (c[0] < 0x80)
-        return c[0] >= 0x20 && c[0] != 0x7F;
-    size_t want = c[0] >= 0xF0 ? 4 : c[0] >= 0xE0 ? 3 : 2;
-    if (c[0] < 0xC2 || c[0] > 0xF4 || want > len)
-        return 0;
-    for (size_t i = 1; i < want; i++)
-        if ((c[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (c[0] == 0xE0 && c[1] < 0xA0) || (c[0] == 0xF0 && c[1] < 0x90);
-    bool surrogate_or_beyond = (c[0] == 0xED && c[1] > 0x9F) || (c[0] == 0xF4 && c[1] > 0x8F);
-    bool c1_control = c[0] == 0xC2 && c[1] < 0xA0;
-    return overlong || surrogate_or_beyond || c1_control ? 0 : want;
-}
-
 struct line {
     size_t len;
     char data[LINE_BYTES];
@@ -82,7 +63,7 @@ struct line {
 static void put_message(struct line *line, const char *at, size_t len, bool json, size_t spare)
 {
     while (len) {
-        size_t bytes = shown_bytes(at, len);
+        size_t bytes = qp_utf8_shown_bytes(qp_slice(at, len));
         bool escape = json && (*at == '"' || *at == '\\');
         if (line->len + (bytes ? bytes : 1) + escape + spare > sizeof(line->data))
             return;

@@ -17,6 +17,7 @@ struct qp_cli_admin {
     struct qp_worker *const *workers;
     unsigned worker_count;
     const char **names;
+    const char **redirect_uris;
     unsigned account_count;
     uint64_t *kept_relay; /* worker by worker: the last numbers of those that have gone */
     uint64_t *kept_pool;
@@ -114,8 +115,11 @@ static void prepare(struct qp_cli_admin *admin, const struct qp_cli_admin_parts 
         qp_alloc(((size_t)admin->worker_count * qp_worker_relay_counters.count + 1) * sizeof(uint64_t));
     admin->kept_pool = qp_alloc((pools * qp_worker_pool_counters.count + 1) * sizeof(uint64_t));
     admin->names = qp_alloc((opts->account_count + 1) * sizeof *admin->names);
-    for (unsigned i = 0; i < opts->account_count; i++)
+    admin->redirect_uris = qp_alloc((opts->account_count + 1) * sizeof *admin->redirect_uris);
+    for (unsigned i = 0; i < opts->account_count; i++) {
         admin->names[i] = opts->accounts[i].name;
+        admin->redirect_uris[i] = opts->accounts[i].redirect_uri;
+    }
 }
 
 static struct qp_admin *new_room(struct qp_cli_admin *admin, struct qp_loop *loop,
@@ -131,6 +135,7 @@ static struct qp_admin *new_room(struct qp_cli_admin *admin, struct qp_loop *loo
         .token = parts->config->admin.token.value,
         .keeper = parts->keeper,
         .account_names = admin->names,
+        .redirect_uris = admin->redirect_uris,
         .account_count = admin->account_count,
         .worker_count = admin->worker_count,
         .relay = qp_worker_relay_counters,
@@ -197,5 +202,6 @@ void qp_cli_admin_free(struct qp_cli_admin **slot)
     qp_free(admin->kept_relay);
     qp_free(admin->kept_pool);
     qp_free((void *)admin->names);
+    qp_free((void *)admin->redirect_uris);
     qp_free(admin);
 }

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cli/control.h"
+#include "cli/exit_codes.h"
 #include "net/loop.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,7 @@ static int make_folder(struct qp_own *own)
     return code;
 }
 
-/* Of what the other process may have had no time to remove. */
+/* By both processes, since either may be killed. */
 static void remove_folder(const struct qp_own *own)
 {
     static const char *const names[] = {"socket", "socket.lock"};
@@ -109,6 +110,15 @@ static void explain(const struct seat *seat, int code)
             seat->opts->no_daemon);
 }
 
+/* NULL: the vault is paid, or there is none. */
+static const char *why_vault_is_owed(const struct seat *seat)
+{
+    struct qp_vault_status vault = qp_keeper_vault_status(seat->control.keeper);
+    if (!vault.is_configured || vault.is_writable)
+        return NULL;
+    return vault.error ? vault.error : "its last write failed";
+}
+
 static void reap(struct seat *seat)
 {
     int status = 0;
@@ -116,6 +126,10 @@ static void reap(struct seat *seat)
         return;
     seat->client_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     seat->is_ending = true;
+    const char *why = why_vault_is_owed(seat);
+    if (why && seat->client_code != EX_IOERR)
+        fprintf(stderr, "qproxy: %s; trying again for %llu s\n", why,
+                (unsigned long long)seat->opts->config->timeouts.drain_ms / 1000);
     qp_control_drain(&seat->control);
 }
 
@@ -153,13 +167,23 @@ static void serve(struct seat *seat, int ready_fd)
     qp_loop_run(seat->control.loop);
 }
 
+/* What was answered may be kept nowhere: a sign-in, or a refresh token that came in exchange for another. */
+static int judge_vault(const struct seat *seat)
+{
+    const char *why = why_vault_is_owed(seat);
+    if (!why || seat->client_code == EX_IOERR) /* then it was told, and nothing was begun */
+        return EX_OK;
+    fprintf(stderr, "qproxy: what was done is lost: %s\n", why);
+    return EX_IOERR;
+}
+
 static _Noreturn void run_control(struct seat *seat, int ready_fd)
 {
     int code = build(seat);
     if (code == EX_OK) {
         serve(seat, ready_fd);
         close(ready_fd);
-        code = seat->client_code;
+        code = qp_exit_worse(seat->client_code, judge_vault(seat));
     } else {
         explain(seat, code);
         close(ready_fd);
@@ -185,9 +209,10 @@ static int become_client(struct qp_own *own, int ready_fd)
     return got == 1 && getppid() == own->control_pid ? EX_OK : EX_OSERR;
 }
 
+/* Whether or not the control half is there to do it: of one that dies the connections end before anybody can see that it is dead. */
 void qp_own_end(struct qp_own *own)
 {
-    if (*own->folder && getppid() != own->control_pid)
+    if (*own->folder)
         remove_folder(own);
     *own->folder = '\0';
 }
@@ -222,16 +247,24 @@ static int part(const struct qp_own_opts *opts, struct qp_own *own, struct seat 
     return fail_with_errno("no second process could be started");
 }
 
+/* What the rooms log is said in the answers, too: it is for who looks for a fault. */
+static void set_up_log(const struct qp_config *config)
+{
+    bool is_wanted = config->log.level == QP_LOG_DEBUG;
+    int nothing = is_wanted ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    qp_log_setup(&(struct qp_log_opts){.level = is_wanted ? QP_LOG_DEBUG : QP_LOG_ERROR,
+                                       .fd = nothing < 0 ? STDERR_FILENO : nothing,
+                                       .access_fd = -1});
+}
+
 int qp_own_begin(const struct qp_own_opts *opts, struct qp_own *own)
 {
-    /* What the rooms log is said in the answers, too; an error that is not must be seen. */
-    static const struct qp_log_opts LOG = {.level = QP_LOG_ERROR, .fd = STDERR_FILENO, .access_fd = -1};
     struct seat seat = {0};
     const char *why = NULL;
     int code = make_folder(own);
     if (code != EX_OK)
         return code;
-    qp_log_setup(&LOG);
+    set_up_log(opts->config);
     snprintf(seat.socket, sizeof seat.socket, "unix:%s/socket", own->folder);
     if (qp_address_parse(qp_slice_str(seat.socket), &own->address, &why) == QP_OK)
         return part(opts, own, &seat);

@@ -1,5 +1,6 @@
 #include "cli/table.h"
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,40 +14,17 @@ static const char *const TONES[] = {
 
 /* ---- texts ---- */
 
-/* How many bytes the character has, 0 for none that may be shown (RFC 3629; C0, DEL and C1 are a terminal's orders). */
-static size_t character_bytes(const unsigned char *at)
-{
-    static const struct {
-        unsigned char mask, lead;
-        size_t bytes;
-        unsigned least;
-    } FORMS[] = {
-        {0x80, 0x00, 1, 0x20}, {0xe0, 0xc0, 2, 0xa0}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
-    for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {
-        if ((*at & FORMS[i].mask) != FORMS[i].lead)
-            continue;
-        unsigned value = *at & (unsigned char)~FORMS[i].mask;
-        for (size_t k = 1; k < FORMS[i].bytes; k++) {
-            if ((at[k] & 0xc0) != 0x80)
-                return 0;
-            value = value << 6 | (at[k] & 0x3fU);
-        }
-        bool is_shown = value >= FORMS[i].least && value != 0x7f && !(value >= 0xd800 && value < 0xe000) &&
-                        value <= 0x10ffff;
-        return is_shown ? FORMS[i].bytes : 0;
-    }
-    return 0;
-}
-
 void qp_put_printable(struct qp_buf *out, const char *text)
 {
-    for (const char *at = text; *at;) {
-        size_t bytes = character_bytes((const unsigned char *)at);
+    struct qp_slice rest = qp_slice_str(text);
+    while (rest.len > 0) {
+        size_t bytes = qp_utf8_shown_bytes(rest);
         if (bytes)
-            qp_buf_append(out, qp_slice(at, bytes));
+            qp_buf_append(out, qp_slice(rest.at, bytes));
         else
             qp_buf_append_char(out, '?');
-        at += bytes ? bytes : 1;
+        bytes += bytes == 0;
+        rest = qp_slice(rest.at + bytes, rest.len - bytes);
     }
 }
 

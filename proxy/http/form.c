@@ -26,8 +26,10 @@ bool qp_form_decode(struct qp_slice text, char *out, size_t size)
             c = escaped(qp_slice(text.at + i, text.len - i));
             i += 2;
         }
-        if (c == '\0' || len + 1 >= size)
+        if (c == '\0' || len + 1 >= size) {
+            out[0] = '\0';
             return false;
+        }
         out[len++] = c;
     }
     out[len] = '\0';
@@ -49,10 +51,8 @@ unsigned qp_form_find(struct qp_slice pairs, const char *name, char *out, size_t
         struct qp_slice key = qp_slice_cut(&value, '=');
         if (!is_named(key, name) || ++found > 1)
             continue;
-        if (value.at && !qp_form_decode(value, out, size)) {
-            out[0] = '\0';
+        if (value.at && !qp_form_decode(value, out, size))
             found++;
-        }
     }
     return found;
 }

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-/* '+' and %XX decoded into `out`, NUL behind. False when it is malformed, holds a NUL, or does not fit into `size` bytes. */
+/* '+' and %XX decoded into `out`, NUL behind. False, and "" there, when it is malformed, holds a NUL, or does not fit into `size` bytes. */
 bool qp_form_decode(struct qp_slice text, char *out, size_t size);
 /* How often the parameter stands in the pairs, its name encoded or not; the first value goes to `out`, decoded, which is "" if there is none. A value
  * that cannot be decoded counts as two: no caller takes a parameter that stands twice. Requires a name of less than 64 bytes. */

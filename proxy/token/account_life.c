@@ -272,7 +272,7 @@ static void take_failure(struct qp_account *account, const struct qp_token_call_
         qp_account_save(account);
     else if (redeems && result->maybe_redeemed)
         ++account->open_redemptions;
-    else if (redeems)
+    else if (redeems && result->answer.outcome != QP_GRANT_SIGN_IN) /* else the vault is read first */
         qp_account_unmark(account);
     /* A value whose fate is unknown is presented once more, not twice (DESIGN, P4). */
     bool is_spent = account->open_redemptions > 1;
@@ -370,10 +370,11 @@ void qp_account_start(struct qp_account *account)
             call_in_time(account);
     } else {
         uint64_t age_ms = now_of(account) - account->issued_ms;
+        uint64_t left_ms = qp_account_has_usable_token(account) ? account->expires_ms - now_of(account) : 0;
         uint64_t due_ms = renewal_due_ms(account, account->expires_ms - account->issued_ms);
         enter(account, QP_TOKEN_FRESH, due_ms > age_ms ? due_ms - age_ms : 1);
         qp_log_info("token", "account '%s': the vault has a token for %llu s more, no token call is needed",
-                    account->opts->name, (unsigned long long)(account->expires_ms - now_of(account)) / 1000);
+                    account->opts->name, (unsigned long long)left_ms / 1000);
     }
     qp_keeper_settle(account);
 }
@@ -410,7 +411,7 @@ bool qp_account_consider(struct qp_account *account, uint64_t generation, struct
     *verdict = (struct qp_verdict){.outcome = QP_NEED_MET, .text = account->last_error};
     if (qp_account_has_usable_token(account) && generation <= account->generation)
         return true;
-    if (account->keeper->is_draining) {
+    if (account->keeper->is_draining && !account->call) {
         *verdict = (struct qp_verdict){
             .outcome = QP_NEED_COOLING_DOWN, .retry_after_s = 1, .text = "qproxy is stopping"};
         return true;

@@ -45,7 +45,6 @@ struct qp_account {
     unsigned failures;         /* calls in a row */
     unsigned open_redemptions; /* calls with this refresh token whose outcome nobody knows */
     bool was_interrupted;      /* the first of them in a life before this one */
-    bool is_record_foreign;    /* what the vault holds under this name belongs to another client */
     struct qp_account_damping damping;
     uint64_t token_calls;
     uint64_t token_call_failures;
@@ -168,7 +167,7 @@ struct qp_order {
     struct qp_account *account; /* NULL: of none */
     enum qp_order_kind kind;
     bool may_spend; /* CHECK */
-    bool is_asking; /* CHECK: whoami is under way for it */
+    bool is_asking; /* CHECK: whoami is under way for it; SIGN_OUT: the revocation is */
     bool has_minted;
     qp_order_done *done; /* NULL: abandoned */
     void *owner;
@@ -184,6 +183,9 @@ void qp_order_end(struct qp_order *order, bool ok, const char *code, const char 
 /* A token call of the account has ended, or could not be begun. */
 void qp_orders_hear_of_call(struct qp_account *account);
 void qp_orders_hear_of_whoami(struct qp_account *account, const char *code, const char *text);
+/* All sign-outs that wait are part of the one that begins now, or of the one whose revocation runs. */
+void qp_orders_join_sign_out(struct qp_account *account);
+/* It has ended; one that came for a later sign-in begins. */
 void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text);
 /* All that still wait end with "stopping", but for sign-ins: a code that is being redeemed is waited for. */
 void qp_orders_stop(struct qp_keeper *keeper);
@@ -195,6 +197,7 @@ void qp_orders_deinit(struct qp_keeper *keeper);
 /* Begins the exchange that had to wait; nothing if there is none. */
 void qp_sign_in_go_on(struct qp_account *account);
 void qp_sign_in_free(struct qp_keeper *keeper);
+/* For the orders that wait; those that it cannot be for, because an earlier revocation runs, wait on. Requires that no call is under way. */
 void qp_sign_out_now(struct qp_account *account);
 /* Asks, if nobody is asking already. */
 void qp_identity_ask(struct qp_account *account);

@@ -65,12 +65,13 @@ static void load_refresh_token(struct qp_account *account, const struct qp_vault
                 account->opts->name);
 }
 
-/* The wall clock may have been set back or forward since: a life that cannot be is none. */
+/* The wall clock may have been set back or forward since: a life that cannot be is none, and none is longer than it was. */
 static void load_access_token(struct qp_account *account, const struct qp_vault_record *record)
 {
-    int64_t now_s = now_unix_s();
-    int64_t left_s = record->access_token_until_unix_s - now_s;
-    int64_t age_s = now_s - record->access_token_unix_s;
+    int64_t age_s = now_unix_s() - record->access_token_unix_s;
+    int64_t left_s = record->access_token_until_unix_s - record->access_token_unix_s;
+    if (age_s > 0)
+        left_s -= age_s;
     if (!record->access_token || left_s <= 0 || left_s > LONGEST_LIFE_S || age_s < -CLOCK_SLACK_S)
         return;
     uint64_t now_ms = qp_loop_now_ms(account->keeper->loop);
@@ -101,21 +102,21 @@ static void load_seed(struct qp_account *account)
 void qp_account_load(struct qp_account *account)
 {
     char binding[QP_DIGEST_TEXT_BYTES], seed[QP_DIGEST_TEXT_BYTES];
-    const struct qp_vault_record *record = record_of(account);
     if (account->opts->grant == QP_GRANT_API_TOKEN)
         return;
+    const struct qp_vault_record *record = record_of(account);
     put_binding(account->opts, binding);
     put_seed(account->opts, seed);
     bool is_known = record && *record->binding;
-    account->is_record_foreign = is_known && strcmp(record->binding, binding) != 0;
-    if (account->is_record_foreign)
+    bool is_foreign = is_known && strcmp(record->binding, binding) != 0;
+    if (is_foreign)
         qp_log_warn("token",
                     "account '%s': what the vault keeps under this name belongs to another grant, client or "
                     "token endpoint, so it is not "
                     "used, and replaced with the next token",
                     account->opts->name);
     /* A first refresh token that was replaced in the configuration is a new beginning. */
-    if (!is_known || account->is_record_foreign || strcmp(record->seed, seed) != 0) {
+    if (!is_known || is_foreign || strcmp(record->seed, seed) != 0) {
         load_seed(account);
         return;
     }
@@ -151,11 +152,11 @@ static void fill(struct qp_account *account, struct qp_vault_record *record)
 {
     put_binding(account->opts, record->binding);
     put_seed(account->opts, record->seed);
-    account->is_record_foreign = false;
     set_secret(&record->refresh_token, account->refresh_token);
     record->refresh_token_unix_s = account->refresh_token_unix_s;
     record->signed_in_unix_s = account->signed_in_unix_s;
-    record->redeeming = account->open_redemptions > 0;
+    /* Whoever has something to save while a call is under way must not take its mark away. */
+    record->redeeming = account->open_redemptions > 0 || (account->call && qp_account_redeems(account));
     fill_access_token(account, record);
     snprintf(record->identity.brand, sizeof(record->identity.brand), "%s", account->identity.brand);
     snprintf(record->identity.user, sizeof(record->identity.user), "%s", account->identity.user);
@@ -181,11 +182,8 @@ static bool write_vault(struct qp_keeper *keeper, const char *step)
     return is_written;
 }
 
-/* What is not on disk yet stays in memory, in use, and is tried again. */
-static void write_or_owe(struct qp_keeper *keeper, const char *step)
+static uint64_t try_later(struct qp_keeper *keeper)
 {
-    if (write_vault(keeper, step))
-        return;
     unsigned doublings = keeper->vault_failures < 6 ? keeper->vault_failures : 6;
     uint64_t wait_ms = (uint64_t)RETRY_FIRST_MS << doublings;
     if (wait_ms > RETRY_MAX_MS)
@@ -193,17 +191,38 @@ static void write_or_owe(struct qp_keeper *keeper, const char *step)
     if (keeper->is_draining)
         wait_ms = RETRY_AT_END_MS;
     ++keeper->vault_failures;
+    qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
+    return wait_ms;
+}
+
+/* What is not on disk yet stays in memory, in use, and is tried again. */
+static void write_or_owe(struct qp_keeper *keeper, const char *step)
+{
+    if (write_vault(keeper, step))
+        return;
+    uint64_t wait_ms = try_later(keeper);
     qp_log_error(
         "token",
         "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
         keeper->vault_error, (unsigned long long)wait_ms);
-    qp_timer_arm(keeper->loop, &keeper->vault_retry, wait_ms);
 }
 
+static bool set_space_aside(struct qp_keeper *keeper)
+{
+    char error[sizeof(keeper->vault_error)] = "";
+    if (qp_vault_reserve(keeper->vault, error, sizeof(error)) == QP_OK)
+        return true;
+    snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
+    return false;
+}
+
+/* Also of what failed before a call, and lost nothing: whoever looks at the vault's status is to see when it is well again. */
 static void pass_retry(struct qp_timer *timer)
 {
     struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_retry);
     write_or_owe(keeper, "record");
+    if (!qp_vault_is_dirty(keeper->vault) && !set_space_aside(keeper))
+        (void)try_later(keeper);
     qp_keeper_look_at_drain(keeper);
 }
 
@@ -217,25 +236,25 @@ static void pass_lazily(struct qp_timer *timer)
 bool qp_account_reserve(struct qp_account *account)
 {
     struct qp_keeper *keeper = account->keeper;
-    if (!keeper->vault)
+    if (!keeper->vault || set_space_aside(keeper))
         return true;
-    char error[sizeof(keeper->vault_error)] = "";
-    bool is_reserved = qp_vault_reserve(keeper->vault, error, sizeof(error)) == QP_OK;
-    if (!is_reserved)
-        snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
-    return is_reserved;
+    (void)try_later(keeper);
+    return false;
 }
 
 bool qp_account_mark(struct qp_account *account)
 {
+    struct qp_keeper *keeper = account->keeper;
     struct qp_vault_record *record = record_of(account);
     if (!record)
         return true;
     fill(account, record);
     record->redeeming = true;
-    if (write_vault(account->keeper, "mark") && qp_account_reserve(account))
+    /* The mark takes the space that was set aside before it, so that no mark stands where there is none for what comes after. */
+    if (set_space_aside(keeper) && write_vault(keeper, "mark") && set_space_aside(keeper))
         return true;
     record->redeeming = account->open_redemptions > 0;
+    (void)try_later(keeper);
     return false;
 }
 
@@ -272,7 +291,11 @@ bool qp_account_reread(struct qp_account *account)
 {
     if (!account->keeper->vault || !qp_vault_reread(account->keeper->vault, account->opts->name))
         return false;
+    char binding[QP_DIGEST_TEXT_BYTES];
     const struct qp_vault_record *record = record_of(account);
+    put_binding(account->opts, binding);
+    if (strcmp(record->binding, binding) != 0)
+        return false;
     qp_secret_free(&account->refresh_token);
     account->refresh_token = qp_secret_dup(record->refresh_token);
     account->refresh_token_unix_s = record->refresh_token_unix_s;

@@ -205,6 +205,7 @@ void qp_keeper_drain(struct qp_keeper *keeper, uint64_t limit_ms, void (*done)(v
     keeper->drained = done;
     keeper->drained_context = context;
     qp_orders_stop(keeper);
+    qp_timer_disarm(&keeper->vault_retry); /* it may be far away; now it is tried in short intervals */
     qp_timer_arm(keeper->loop, &keeper->drain_limit, limit_ms);
     qp_keeper_look_at_drain(keeper);
 }

@@ -165,13 +165,28 @@ void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_ord
         qp_sign_out_now(account);
 }
 
-void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text)
+void qp_orders_join_sign_out(struct qp_account *account)
 {
-    QP_LIST_FOR_EACH_SAFE (link, &account->keeper->orders) {
+    QP_LIST_FOR_EACH (link, &account->keeper->orders) {
         struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
         if (order->account == account && order->kind == QP_ORDER_SIGN_OUT)
+            order->is_asking = true;
+    }
+}
+
+void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text)
+{
+    bool is_wanted_again = false;
+    QP_LIST_FOR_EACH_SAFE (link, &account->keeper->orders) {
+        struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
+        if (order->account != account || order->kind != QP_ORDER_SIGN_OUT)
+            continue;
+        is_wanted_again |= !order->is_asking;
+        if (order->is_asking)
             qp_order_end(order, true, code, text);
     }
+    if (is_wanted_again && !is_busy(account))
+        qp_sign_out_now(account);
 }
 
 /* ---- check ---- */
@@ -219,7 +234,8 @@ static void go_on_with_check(struct qp_order *order)
 {
     if (order->is_asking || !order->has_minted)
         return;
-    if (order->account->state == QP_TOKEN_FRESH)
+    /* Without a token, too: that shows whether the origin is out of reach, or only the token call went wrong. */
+    if (order->account->state == QP_TOKEN_FRESH || !qp_account_has_usable_token(order->account))
         ask(order);
     else
         end_by_state(order, "token_failed");
@@ -227,10 +243,8 @@ static void go_on_with_check(struct qp_order *order)
 
 static const char *words_of_token(const struct qp_order *order, bool had_token)
 {
-    if (order->has_minted)
-        return "a new token was made; ";
-    if (had_token)
-        return "";
+    if (had_token || order->has_minted)
+        return had_token && order->has_minted ? "a new token was made; " : "";
     return order->account->refresh_token
                ? "no token was made, since that would redeem the one-time refresh token (--spend allows it); "
                : "nobody is signed in; ";
@@ -243,6 +257,10 @@ static void end_check(struct qp_order *order, const char *code, const char *text
     /* A token that was revoked since is what a new one cures. */
     if (had_token && strcmp(code, "rejected") == 0 && may_mint(order)) {
         mint(order);
+        return;
+    }
+    if (order->has_minted && strcmp(code, "ok_without_token") == 0) {
+        end_by_state(order, "token_failed");
         return;
     }
     snprintf(whole, sizeof(whole), "%s%s", words_of_token(order, had_token), text);
@@ -285,9 +303,9 @@ void qp_orders_hear_of_call(struct qp_account *account)
         struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
         if (order->account != account)
             continue;
-        signs_out |= order->kind == QP_ORDER_SIGN_OUT;
+        signs_out |= order->kind == QP_ORDER_SIGN_OUT && !order->is_asking;
         go_on(order);
     }
-    if (signs_out && !is_busy(account) && !account->revoking)
+    if (signs_out && !is_busy(account))
         qp_sign_out_now(account);
 }

@@ -88,10 +88,10 @@ static const char *with_suffix(const struct qp_place *place, const char *suffix,
     return name;
 }
 
-bool qp_place_is_there(const struct qp_place *place, const char *suffix)
+bool qp_place_is_free(const struct qp_place *place)
 {
-    char name[NAME_BYTES + 8];
-    return faccessat(place->folder_fd, with_suffix(place, suffix, name), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat status;
+    return fstatat(place->folder_fd, place->name, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
 
 static int read_up_to(int fd, size_t most_bytes, struct qp_buf *bytes)
@@ -153,8 +153,9 @@ int qp_place_create(const struct qp_place *place, const char *suffix, mode_t mod
     with_suffix(place, suffix, name);
     if (*suffix && unlinkat(place->folder_fd, name, 0) != 0 && errno != ENOENT)
         return errno;
-    int made = openat(place->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      QP_PLACE_PRIVATE);
+    /* Readable too: where the file system cannot set space aside, posix_fallocate() looks at what is there. */
+    int made =
+        openat(place->folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, QP_PLACE_PRIVATE);
     if (made < 0)
         return errno;
     int error = set_mode(place, made, mode);

@@ -25,7 +25,8 @@ enum { QP_PLACE_PRIVATE = S_IRUSR | S_IWUSR };
 int qp_place_open(struct qp_place *place, const char *path);
 /* A zeroed struct is fine. */
 void qp_place_close(struct qp_place *place);
-bool qp_place_is_there(const struct qp_place *place, const char *suffix);
+/* The system says that there is no such file. Anything else that it says is no reason to make one. */
+bool qp_place_is_free(const struct qp_place *place);
 
 /* Appends the file's content, up to most_bytes + 1 bytes of it. EINVAL: not a regular file. status: may be NULL. */
 int qp_place_read(const struct qp_place *place, const char *suffix, size_t most_bytes, struct qp_buf *bytes,

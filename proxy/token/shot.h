@@ -16,9 +16,9 @@ struct qp_loop;
 struct qp_shot;
 struct qp_shot_range;
 
-/* A place that shots go to: the host and path of `text`, an absolute URL, reached as the account says. Borrows both. allow_plain: see struct qp_keeper_opts. */
+/* A place that shots go to: `url`'s host and path, reached as the account says. Borrows both. allow_plain: see struct qp_keeper_opts. */
 struct qp_shot_range *qp_shot_range_new(struct qp_loop *loop, const struct qp_account_opts *account,
-                                        const char *text, bool allow_plain);
+                                        const char *url, bool allow_plain);
 /* Requires that no shot is under way. *range becomes NULL; NULL inside is fine. */
 void qp_shot_range_free(struct qp_shot_range **range);
 

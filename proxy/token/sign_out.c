@@ -70,10 +70,12 @@ static void take_back(struct qp_account *account)
 
 void qp_sign_out_now(struct qp_account *account)
 {
-    bool is_joined = account->revoking && !account->token && !account->refresh_token;
-    if (is_joined)
+    bool is_signed_in_again = account->revoking && (account->token || account->refresh_token);
+    if (is_signed_in_again)
         return;
-    qp_shot_cancel(&account->revoking);
+    qp_orders_join_sign_out(account);
+    if (account->revoking)
+        return;
     take_back(account);
     qp_account_save(account);
     if (account->generation)

@@ -327,7 +327,7 @@ static enum qp_vault_outcome find_place(struct qp_vault *vault, const struct rep
         return say(report, QP_VAULT_ABSENT, "is a link to a file that does not exist");
     if (error)
         return say(report, QP_VAULT_UNREADABLE, "cannot be reached: %s", strerror(error));
-    if (!vault->opts.create && !qp_place_is_there(&vault->place, ""))
+    if (!vault->opts.create && qp_place_is_free(&vault->place))
         return say(report, QP_VAULT_ABSENT, "does not exist: check vault.path");
     return QP_VAULT_OPEN;
 }
@@ -394,7 +394,7 @@ static enum qp_vault_outcome enter(struct qp_vault *vault, const struct report *
         return outcome;
     if (vault->opts.key_file && qp_place_open(&vault->key_place, vault->opts.key_file) != 0)
         vault->key_place = (struct qp_place){0}; /* the key is known; only its rotation is not possible */
-    if (vault->opts.create && !qp_place_is_there(&vault->place, ""))
+    if (vault->opts.create && qp_place_is_free(&vault->place))
         return begin(vault, report);
     outcome = read_file(vault, &reading, report);
     if (outcome != QP_VAULT_OPEN)

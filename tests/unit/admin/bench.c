@@ -58,6 +58,7 @@ void bench_begin_with(const struct bench_opts *opts)
         .token = bench.token,
         .keeper = fake_begin(bench.loop),
         .account_names = NAMES,
+        .redirect_uris = bench.redirect_uris,
         .account_count = FAKE_ACCOUNTS,
         .worker_count = 2,
         .relay = {RELAY, 2},

@@ -34,6 +34,7 @@ extern struct bench {
     char csrf[64];
     uint64_t count; /* what the counters begin from */
     const char *host;
+    const char *redirect_uris[FAKE_ACCOUNTS]; /* the accounts' own */
 } bench;
 
 void bench_begin_with(const struct bench_opts *opts);

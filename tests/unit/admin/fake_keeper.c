@@ -167,7 +167,7 @@ bool qp_sign_in_begin(struct qp_keeper *of, unsigned account, const char *redire
     snprintf(fake.begun_binding, sizeof fake.begun_binding, "%.*s", QP_SLICE_FMT(binding));
     snprintf(fake.begun_uri, sizeof fake.begun_uri, "%s", redirect_uri);
     snprintf(fake.begun_state, sizeof fake.begun_state, "state-number-%u", fake.begun_count);
-    put_coded(coded, sizeof coded, fake.own_redirect_uri ? fake.own_redirect_uri : redirect_uri);
+    put_coded(coded, sizeof coded, redirect_uri);
     snprintf(fake.begun_url, sizeof fake.begun_url,
              "https://as.example/oauth2/auth?response_type=code&redirect_uri=%s&state=%s&code_challenge=c",
              coded, fake.begun_state);

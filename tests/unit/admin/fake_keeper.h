@@ -33,8 +33,7 @@ extern struct fake {
     enum qp_result rotated;
 
     /* sign-ins */
-    const char *refusal;          /* NULL: they begin */
-    const char *own_redirect_uri; /* the account's; NULL: what the room says is used */
+    const char *refusal; /* NULL: they begin */
     unsigned begun_count;
     unsigned begun_account;
     char begun_binding[64];

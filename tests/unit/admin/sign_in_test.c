@@ -74,7 +74,12 @@ static void another_page_cannot_begin_one_unseen(void **state)
     } rows[] = {
         {"", "302"},
         {"Sec-Fetch-Dest: document\r\nSec-Fetch-Site: same-origin\r\n", "302"},
-        {"Sec-Fetch-Dest: document\r\nSec-Fetch-Site: cross-site\r\n", "302"},
+        {"Sec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\n", "302"},
+        /* Who is signed in at the authorization server would take the account over without a question. */
+        {"Sec-Fetch-Dest: document\r\nSec-Fetch-Site: cross-site\r\n", "403"},
+        {"Sec-Fetch-Dest: document\r\nSec-Fetch-Site: same-site\r\n", "403"},
+        {"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: none\r\n", "403"},
+        {"Sec-Fetch-Site: \r\n", "403"},
         {"Sec-Fetch-Dest: image\r\n", "403"},
         {"Sec-Fetch-Dest: iframe\r\n", "403"},
         {"Sec-Fetch-Dest: empty\r\n", "403"},
@@ -90,41 +95,83 @@ static void another_page_cannot_begin_one_unseen(void **state)
 
 /* ---- under which name ---- */
 
-static void who_came_by_another_name_is_sent_to_the_one_that_it_comes_back_to(void **state)
+#define UNSEEN "Sec-Fetch-Dest: document\r\nSec-Fetch-Site: cross-site\r\n"
+
+/* Where /login/main leads by that name, cut to what stands behind "FRONT/login/main?here=". */
+static void hop(const char *front, char proof[64])
 {
     char request[128];
-    char wanted[128];
+    char start[128];
     snprintf(request, sizeof request, "GET /login/main HTTP/1.1\r\nHost: localhost:%u\r\n" CLOSE, bench.port);
-    snprintf(wanted, sizeof wanted, "http://%s/login/main?here", bench.own);
+    snprintf(start, sizeof start, "%s/login/main?here=", front);
     const char *answer = bench_ask(request);
     assert_status(answer, "302");
-    assert_string_equal(field_of(answer, "Location"), wanted);
-    answer = bench_ask(GET("/login/main?here") CLOSE);
-    assert_string_equal(field_of(answer, "Location"), fake.begun_url);
+    const char *location = field_of(answer, "Location");
+    assert_int_equal(strncmp(location, start, strlen(start)), 0);
+    snprintf(proof, 64, "%s", location + strlen(start));
+    assert_int_equal(strlen(proof), 43);
+}
+
+static void who_came_by_another_name_is_sent_to_the_one_that_it_comes_back_to(void **state)
+{
+    char request[256];
+    char front[96];
+    char proof[64];
+    snprintf(front, sizeof front, "http://%s", bench.own);
+    hop(front, proof);
+    assert_int_equal(fake.begun_count, 0); /* there it begins */
+    /* A browser says of this step that it comes from elsewhere, which it does: from us. */
+    snprintf(request, sizeof request, GET("/login/main?here=%s") UNSEEN CLOSE, proof);
+    assert_string_equal(field_of(bench_ask(request), "Location"), fake.begun_url);
+    assert_int_equal(fake.begun_count, 1);
+}
+
+static void that_step_cannot_be_made_up(void **state)
+{
+    static const char *const targets[] = {"/login/main?here", "/login/main?here=", "/login/main?here=$CSRF",
+                                          "/login/main?here=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    char request[256];
+    char front[96];
+    char proof[64];
+    bench_visit();
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: $HOST\r\n" MINE UNSEEN CLOSE, targets[i]);
+        assert_status(bench_ask(request), "403");
+    }
+    snprintf(front, sizeof front, "http://%s", bench.own);
+    hop(front, proof);
+    snprintf(request, sizeof request, GET("/login/other?here=%s") UNSEEN CLOSE,
+             proof); /* another account's */
+    assert_status(bench_ask(request), "403");
+    snprintf(request, sizeof request, GET("/login/main?here=%s") "Sec-Fetch-Dest: iframe\r\n" CLOSE, proof);
+    assert_status(bench_ask(request), "403");
+    assert_int_equal(fake.begun_count, 0);
 }
 
 static void the_accounts_own_redirect_uri_says_the_name(void **state)
 {
     static const struct {
         const char *uri;
-        const char *target;
-        const char *location; /* NULL: the URL to sign in at */
+        const char *front; /* NULL: it begins where it is */
     } rows[] = {
-        {"https://admin.example/oauth/callback", "/login/main", "https://admin.example/login/main?here"},
-        {"https://admin.example/oauth/callback", "/login/main?here", NULL},
-        {"https://front.example/q/oauth/callback", "/login/main", "https://front.example/q/login/main?here"},
-        {"https://elsewhere.example/back", "/login/main", NULL},
-        {"urn:ietf:wg:oauth:2.0:oob", "/login/main", NULL},
-        {"/oauth/callback", "/login/main", NULL},
+        {"https://admin.example/oauth/callback", "https://admin.example"},
+        {"https://front.example/q/oauth/callback", "https://front.example/q"},
+        {"https://elsewhere.example/back", NULL},
+        {"urn:ietf:wg:oauth:2.0:oob", NULL},
+        {"/oauth/callback", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char request[128];
-        fake.own_redirect_uri = rows[i].uri;
-        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: $HOST\r\n" CLOSE, rows[i].target);
-        const char *answer = bench_ask(request);
-        assert_status(answer, "302");
-        assert_string_equal(field_of(answer, "Location"),
-                            rows[i].location ? rows[i].location : fake.begun_url);
+        char request[256];
+        char proof[64];
+        bench.redirect_uris[0] = rows[i].uri;
+        if (rows[i].front) {
+            hop(rows[i].front, proof);
+            snprintf(request, sizeof request, GET("/login/main?here=%s") CLOSE, proof);
+        } else {
+            snprintf(request, sizeof request, "%s", GET("/login/main") CLOSE);
+        }
+        assert_string_equal(field_of(bench_ask(request), "Location"), fake.begun_url);
+        assert_string_equal(fake.begun_uri, rows[i].uri);
     }
 }
 
@@ -269,7 +316,7 @@ static void the_command_line_begins_without_a_browser(void **state)
     assert_string_equal(body_of(answer), wanted);
     assert_string_equal(fake.begun_binding, "");
     assert_int_equal(fake.begun_account, 2);
-    fake.own_redirect_uri = "https://admin.example/oauth/callback";
+    bench.redirect_uris[2] = "https://admin.example/oauth/callback";
     assert_has(bench_post("/api/sign-in/third", "", "csrf=$CSRF"),
                "\"redirect_uri\":\"https://admin.example/oauth/callback\"");
 }
@@ -358,6 +405,7 @@ int main(void)
         TEST(what_cannot_begin_says_why),
         TEST(another_page_cannot_begin_one_unseen),
         TEST(who_came_by_another_name_is_sent_to_the_one_that_it_comes_back_to),
+        TEST(that_step_cannot_be_made_up),
         TEST(the_accounts_own_redirect_uri_says_the_name),
         TEST(a_name_that_a_client_gives_leads_nowhere),
         TEST(a_sign_in_that_went_well_ends_on_a_plain_page),

@@ -32,7 +32,8 @@ static const struct row ROWS[] = {
     {"\xe0\x80\xbc", UNKNOWN UNKNOWN UNKNOWN, UNKNOWN UNKNOWN UNKNOWN}, /* the same in three */
     {"\xed\xa0\x80", UNKNOWN UNKNOWN UNKNOWN, UNKNOWN UNKNOWN UNKNOWN}, /* a surrogate */
     {"\xf4\x90\x80\x80", UNKNOWN UNKNOWN UNKNOWN UNKNOWN, UNKNOWN UNKNOWN UNKNOWN UNKNOWN},
-    {"\xc3<b>", UNKNOWN "&lt;b&gt;", UNKNOWN "<b>"}, /* a lead byte swallows nothing */
+    {"\xc3<b>", UNKNOWN "&lt;b&gt;", UNKNOWN "<b>"},               /* a lead byte swallows nothing */
+    {"\xc2\x9b[2J", UNKNOWN UNKNOWN "[2J", UNKNOWN UNKNOWN "[2J"}, /* C1: an order to a terminal */
 };
 
 static void assert_put(void (*put)(struct qp_buf *out, const char *text), const char *text,

@@ -65,6 +65,31 @@ static void the_same_address_in_two_places_is_told_once_and_in_any_spelling(void
     }
 }
 
+static void admin_pages_beyond_this_machine_need_a_token(void **state)
+{
+    static const char *const open[] = {"0.0.0.0:5", "[::]:5", "10.1.2.3:5"};
+    char text[512];
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        snprintf(text, sizeof(text), "{\"admin\":{\"listen\":[\"127.0.0.1:4\",\"%s\"]%s},\"accounts\":[%s]}",
+                 open[i], "", ACCOUNT("a", "127.0.0.1:2"));
+        assert_non_null(strstr(told(text), "admin.listen: found \""));
+        assert_non_null(strstr(told(text), open[i]));
+        assert_null(strstr(told(text), "127.0.0.1:4"));
+        snprintf(text, sizeof(text), "{\"admin\":{\"listen\":[\"127.0.0.1:4\",\"%s\"]%s},\"accounts\":[%s]}",
+                 open[i], ",\"token\":\"a-token-of-some-length\"", ACCOUNT("a", "127.0.0.1:2"));
+        assert_string_equal(told(text), "");
+    }
+}
+
+/* A listener that nobody asked for and where nobody is served is not opened, so it is in nobody's way. */
+static void the_default_address_is_free_where_each_account_has_its_own(void **state)
+{
+    assert_string_equal(told("{\"accounts\":[" ACCOUNT("a", "127.0.0.1:8080") "]}"), "");
+    assert_non_null(
+        strstr(told("{\"listen\":\"127.0.0.1:8080\",\"accounts\":[" ACCOUNT("a", "127.0.0.1:8080") "]}"),
+               "the same address as listen"));
+}
+
 static void what_is_no_address_is_told(void **state)
 {
     assert_non_null(strstr(told(ALL("localhost:1", "off", ACCOUNT("a", "127.0.0.1:3"))),
@@ -77,6 +102,8 @@ int main(void)
         cmocka_unit_test(different_addresses_are_fine),
         cmocka_unit_test(port_0_is_another_one_each_time),
         cmocka_unit_test(the_same_address_in_two_places_is_told_once_and_in_any_spelling),
+        cmocka_unit_test(admin_pages_beyond_this_machine_need_a_token),
+        cmocka_unit_test(the_default_address_is_free_where_each_account_has_its_own),
         cmocka_unit_test(what_is_no_address_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,12 +12,19 @@ static const char *const TEXT =
     " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7},"
     " \"replay\": {\"memory\": \"1MiB\", \"memory_total\": \"30MiB\"},"
     " \"log\": {\"access\": \"off\"},"
+    " \"vault\": {\"path\": \"/v/ault\", \"key\": \"file:" QP_TEST_CERTS "/vault.key\", \"old_key\": "
+    "\"passphrase:env:QP_TEST_PASSPHRASE\"},"
     " \"accounts\": [{\"name\": \"one\", \"datacenter\": \"iad1\", \"grant\": \"api_token\", \"api_token\": "
     "\"x\","
     "                 \"path_prefix\": \"/one\", \"ca_file\": \"" QP_TEST_CERTS "/ca.pem\"},"
     "                {\"name\": \"two\", \"origin\": \"https://h.example:8443\", \"grant\": "
     "\"client_credentials\", \"client_id\": \"i\","
     "                 \"client_secret\": \"s\", \"client_auth\": \"body\", \"listen\": \"127.0.0.1:9\","
+    "                 \"ca_file\": \"" QP_TEST_CERTS "/ca.pem\"},"
+    "                {\"name\": \"three\", \"datacenter\": \"fra1\", \"grant\": \"authorization_code\", "
+    "\"client_id\": \"i\", \"path_prefix\": \"/three\", \"revoke_url\": "
+    "\"https://fra1.qualtrics.com/revoke\", "
+    "\"redirect_uri\": \"http://127.0.0.1:1/cb\", \"sign_in_warn\": \"2h\", "
     "                 \"ca_file\": \"" QP_TEST_CERTS "/ca.pem\"}]}";
 
 struct stage {
@@ -31,6 +38,10 @@ static int begin(void **state)
     struct qp_problems problems = {0};
     char error[512];
     (void)state;
+    FILE *key = fopen(QP_TEST_CERTS "/vault.key", "w");
+    fputs("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", key);
+    fclose(key);
+    setenv("QP_TEST_PASSPHRASE", "correct horse battery", 1);
     stage.config = qp_config_parse(qp_slice_str(TEXT), "test", NULL, NULL, &problems);
     if (!stage.config) {
         qp_problems_print(&problems, "test", stderr);
@@ -75,7 +86,7 @@ static void listeners_know_their_account(void **state)
 static void each_room_is_told_the_same_accounts_in_the_same_order(void **state)
 {
     (void)state;
-    assert_int_equal(stage.opts.account_count, 2);
+    assert_int_equal(stage.opts.account_count, 3);
     assert_string_equal(stage.opts.accounts[0].name, "one");
     assert_string_equal(stage.opts.relay_accounts[0].name, "one");
     assert_int_equal(stage.opts.accounts[0].grant, QP_GRANT_API_TOKEN);
@@ -86,6 +97,43 @@ static void each_room_is_told_the_same_accounts_in_the_same_order(void **state)
     assert_string_equal(stage.opts.accounts[1].token_url, "https://h.example:8443/oauth2/token");
     assert_int_equal(stage.opts.relay_accounts[1].origin_port, 8443);
     assert_false(stage.opts.relay_accounts[1].static_token);
+}
+
+static void what_a_sign_in_needs_is_handed_on(void **state)
+{
+    (void)state;
+    const struct qp_account_opts *account = &stage.opts.accounts[2];
+    assert_int_equal(account->grant, QP_GRANT_AUTHORIZATION_CODE);
+    assert_null(account->client_secret);
+    assert_string_equal(account->origin, "https://fra1.qualtrics.com");
+    assert_string_equal(account->auth_url, "https://fra1.qualtrics.com/oauth2/auth");
+    assert_string_equal(account->issuer, "https://fra1.qualtrics.com");
+    assert_string_equal(account->revoke_url, "https://fra1.qualtrics.com/revoke");
+    assert_string_equal(account->redirect_uri, "http://127.0.0.1:1/cb");
+    assert_string_equal(account->offline_scope, "offline");
+    assert_int_equal(account->sign_in_warn_ms, 2 * 3600 * 1000);
+    assert_null(stage.opts.accounts[0].revoke_url);
+    assert_null(stage.opts.accounts[0].redirect_uri);
+}
+
+/* Only a key that is the content of a file can be replaced there. */
+static void the_vault_knows_where_its_key_came_from(void **state)
+{
+    (void)state;
+    const struct qp_vault_opts *vault = &stage.opts.vault;
+    assert_string_equal(vault->path, "/v/ault");
+    assert_string_equal(vault->key_file, QP_TEST_CERTS "/vault.key");
+    assert_false(vault->key.is_passphrase);
+    assert_int_equal(qp_secret_reveal(vault->key.text).len, 64);
+    assert_true(vault->old_key.is_passphrase);
+    struct qp_config other = {
+        .vault = {.path = stage.config->vault.path, .key = stage.config->vault.old_key}};
+    struct qp_daemon_opts opts;
+    char error[128];
+    assert_int_equal(qp_daemon_opts_init(&opts, &other, error, sizeof error), QP_OK);
+    assert_true(opts.vault.key.is_passphrase);
+    assert_null(opts.vault.key_file);
+    qp_daemon_opts_deinit(&opts);
 }
 
 static void one_ca_file_is_parsed_once(void **state)
@@ -101,6 +149,8 @@ int main(void)
         cmocka_unit_test(limits_of_the_process_are_shared_out),
         cmocka_unit_test(listeners_know_their_account),
         cmocka_unit_test(each_room_is_told_the_same_accounts_in_the_same_order),
+        cmocka_unit_test(what_a_sign_in_needs_is_handed_on),
+        cmocka_unit_test(the_vault_knows_where_its_key_came_from),
         cmocka_unit_test(one_ca_file_is_parsed_once),
     };
     return cmocka_run_group_tests_name("cli.daemon_opts", tests, begin, end);

@@ -326,6 +326,68 @@ static void a_file_full_of_nonsense_ends_soon_and_tells_the_first_hundred(void *
     qp_buf_deinit(&text);
 }
 
+#define OWN_LISTENER(more)                                                                           \
+    "\"accounts\":[{\"datacenter\":\"iad1\",\"grant\":\"api_token\",\"api_token\":\"t\",\"listen\":" \
+    "\"127.0.0.1:9\"" more "}]"
+
+static void the_default_listener_is_left_out_where_it_would_serve_nobody(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t listeners;
+    } rows[] = {
+        {"{" OWN_LISTENER("") "}", 0},
+        {"{" OWN_LISTENER(",\"path_prefix\":\"/a\"") "}", 1},
+        {"{\"listen\":\"127.0.0.1:8080\"," OWN_LISTENER("") "}", 1},
+        {"{" ACCOUNT "}", 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct qp_config *config = parse(rows[i].text);
+        assert_int_equal(config->listen.count, rows[i].listeners);
+        qp_config_free(&config);
+    }
+}
+
+#define UNREADABLE                                                                                        \
+    "{\"admin\":{\"token\":\"cred:not_ours\"},\"accounts\":[{\"datacenter\":\"iad1\",\"grant\":"          \
+    "\"client_credentials\",\"client_id\":\"env:QP_TEST_NO_SUCH\",\"client_secret\":\"file:/nonexistent/" \
+    "s\"}%s]}"
+
+/* For who only wants to know where the daemon is: it has the secrets, and we may not. */
+static void what_cannot_be_read_may_be_missing_where_the_caller_says_so(void **state)
+{
+    char text[1024];
+    struct qp_problems unread = {0};
+    struct qp_problems problems = {.unread = &unread};
+    snprintf(text, sizeof(text), UNREADABLE, "");
+    assert_tells(text, "accounts[0].client_secret: the file /nonexistent/s");
+    struct qp_config *config = qp_config_parse(qp_slice_str(text), "test.json", NULL, NULL, &problems);
+    assert_non_null(config);
+    assert_int_equal(problems.count, 0);
+    assert_int_equal(unread.count, 3);
+    assert_null(config->admin.token.value);
+    assert_string_equal(config->admin.token.from, "cred:not_ours");
+    assert_null(config->accounts[0].client_secret.value);
+    assert_null(config->accounts[0].client_id);
+    qp_config_free(&config);
+    qp_problems_deinit(&unread);
+}
+
+static void other_mistakes_are_told_all_the_same(void **state)
+{
+    char text[1024];
+    struct qp_problems unread = {0};
+    struct qp_problems problems = {.unread = &unread};
+    snprintf(text, sizeof(text), UNREADABLE,
+             ",{\"datacenter\":\"iad1\",\"grant\":\"client_credentials\",\"client_id\":1}");
+    assert_null(qp_config_parse(qp_slice_str(text), "test.json", NULL, NULL, &problems));
+    assert_non_null(strstr(told_of(&problems), "accounts[1].client_id: found "));
+    assert_non_null(strstr(told_of(&problems), "accounts[1].client_secret: missing"));
+    assert_null(strstr(told_of(&problems), "accounts[0].client_secret"));
+    qp_problems_deinit(&problems);
+    qp_problems_deinit(&unread);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +403,9 @@ int main(void)
         cmocka_unit_test(a_key_that_stands_twice_is_an_error),
         cmocka_unit_test(all_problems_are_told_at_once),
         cmocka_unit_test(P1_a_secret_is_never_shown),
+        cmocka_unit_test(the_default_listener_is_left_out_where_it_would_serve_nobody),
+        cmocka_unit_test(what_cannot_be_read_may_be_missing_where_the_caller_says_so),
+        cmocka_unit_test(other_mistakes_are_told_all_the_same),
         cmocka_unit_test(the_callers_check_tells_in_the_same_list),
         cmocka_unit_test(a_file_full_of_nonsense_ends_soon_and_tells_the_first_hundred),
     };

@@ -105,11 +105,14 @@ static void test_a_token_cannot_be_made(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
         struct rig rig;
         struct ordered ordered;
-        open_passive(&rig, rows[i].refresh_token, STEPS({rig_error(rows[i].status, rows[i].error)}));
+        /* The origin is asked all the same: it is well, so the token call is what is to be told of. */
+        open_passive(
+            &rig, rows[i].refresh_token,
+            STEPS({rig_error(rows[i].status, rows[i].error)}, {status_of(401), .lane = LANE_WHOAMI}));
         order_check(&rig, true, &ordered);
         rig_run_to_end(&rig, &ordered, rows[i].code);
         assert_false(ordered.ok);
-        assert_int_equal(endpoint_calls_at(rig.endpoint, LANE_WHOAMI), 0);
+        assert_int_equal(endpoint_calls_at(rig.endpoint, LANE_WHOAMI), 1);
         rig_close(&rig);
     }
 }

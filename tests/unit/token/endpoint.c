@@ -21,7 +21,7 @@ struct parked {
 };
 
 struct endpoint {
-    const struct endpoint_step *steps;
+    struct endpoint_step *steps;
     unsigned step_count;
     int fd;
     int stop[2];
@@ -188,7 +188,8 @@ struct endpoint *endpoint_start(const struct endpoint_step *steps, unsigned coun
     struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
-    endpoint->steps = steps;
+    endpoint->steps = calloc(count, sizeof(*steps));
+    memcpy(endpoint->steps, steps, count * sizeof(*steps));
     endpoint->step_count = count;
     endpoint->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int failed = bind(endpoint->fd, (struct sockaddr *)&address, len) || listen(endpoint->fd, 16) ||
@@ -212,6 +213,7 @@ void endpoint_stop(struct endpoint *endpoint)
     for (unsigned i = 0; i < LANES * CALLS_MAX; ++i)
         free(endpoint->requests[i / CALLS_MAX][i % CALLS_MAX]);
     pthread_mutex_destroy(&endpoint->lock);
+    free(endpoint->steps);
     free(endpoint);
     answer_count = 0;
 }

@@ -22,6 +22,7 @@ struct endpoint_step {
 const char *endpoint_answer(const char *status_and_fields, const char *body);
 
 struct endpoint;
+/* Copies the steps; what they point to must live as long. */
 struct endpoint *endpoint_start(const struct endpoint_step *steps, unsigned count);
 void endpoint_stop(struct endpoint *endpoint);
 unsigned endpoint_port(const struct endpoint *endpoint);

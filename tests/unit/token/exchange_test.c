@@ -2,12 +2,6 @@
 #include "http/form.h"
 #include "rig.h"
 #include <stdio.h>
-#include <stdlib.h>
-
-static int forget_faults(void **state)
-{
-    return unsetenv("QP_FAULT");
-}
 
 static bool has_user(struct rig *rig)
 {
@@ -138,30 +132,6 @@ static void test_no_answer_from_the_endpoint(void **state)
     rig_begin(&rig, "", "c", &begun);
     rig_answer(&rig, begun.query, "failed");
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_SIGN_IN_NEEDED);
-    rig_close(&rig);
-}
-
-/* A code that is redeemed and cannot be kept is lost: then rather not. */
-static void test_P4_no_code_is_redeemed_without_a_vault_to_keep_it(void **state)
-{
-    struct rig rig;
-    struct begun begun;
-    struct ordered ordered;
-    rig_open_sign_in(&rig, STEPS({rig_rotation("t1", "r1")}));
-    rig_use_vault(&rig);
-    rig_start(&rig);
-    rig_begin(&rig, "", "c", &begun);
-    setenv("QP_FAULT", "vault.reserve=ENOSPC", 1);
-    rig_finish(&rig, begun.query, "", NULL, &ordered);
-    rig_run_to_end(&rig, &ordered, "vault");
-    rig_assert_words(ordered.text, "nothing was redeemed");
-    rig_assert_words(ordered.text, "free some disk space");
-    assert_int_equal(endpoint_calls(rig.endpoint), 0);
-    assert_false(qp_keeper_vault_status(rig.keeper).is_writable);
-    unsetenv("QP_FAULT");
-    rig_answer(&rig, begun.query, "state_unknown");
-    rig_sign_in(&rig, "c");
-    assert_true(qp_keeper_vault_status(rig.keeper).is_writable);
     rig_close(&rig);
 }
 
@@ -460,7 +430,6 @@ int main(void)
         cmocka_unit_test(test_a_client_with_a_secret),
         cmocka_unit_test(test_a_failure_changes_nothing),
         cmocka_unit_test(test_no_answer_from_the_endpoint),
-        cmocka_unit_test_teardown(test_P4_no_code_is_redeemed_without_a_vault_to_keep_it, forget_faults),
         cmocka_unit_test(test_without_a_refresh_token),
         cmocka_unit_test(test_a_second_sign_in_replaces_the_first),
         cmocka_unit_test(test_no_identity_of_somebody_else),

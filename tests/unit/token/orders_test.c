@@ -329,6 +329,30 @@ static void test_sign_out_of_the_next_sign_in(void **state)
     rig_close(&rig);
 }
 
+/* The revocation ends while the next sign-in is being finished: the second order is about that one. */
+static void test_sign_out_during_the_next_sign_in(void **state)
+{
+    struct rig rig;
+    struct begun begun;
+    struct ordered first, signed_in, second;
+    open_signed_in(&rig, STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2"), .is_held = true},
+                               {endpoint_answer("200 OK", ""), .lane = LANE_REVOKE, .is_held = true},
+                               {endpoint_answer("200 OK", ""), .lane = LANE_REVOKE}));
+    order_sign_out(&rig, &first);
+    rig_run_to_calls(&rig, LANE_REVOKE, 1, 2000);
+    rig_begin(&rig, "", "c2", &begun);
+    rig_finish(&rig, begun.query, "", NULL, &signed_in);
+    rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
+    order_sign_out(&rig, &second);
+    endpoint_release(rig.endpoint);
+    rig_run_to_end(&rig, &first, "signed_out");
+    rig_run_to_end(&rig, &signed_in, "signed_in");
+    rig_run_to_end(&rig, &second, "signed_out");
+    rig_assert_words(endpoint_request_at(rig.endpoint, LANE_REVOKE, 1), "\r\n\r\ntoken=r2&");
+    assert_signed_out(&rig);
+    rig_close(&rig);
+}
+
 static void test_nothing_to_sign_out_of(void **state)
 {
     struct rig rig;
@@ -437,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_sign_out_waits_for_an_exchange),
         cmocka_unit_test(test_sign_out_twice_at_a_time),
         cmocka_unit_test(test_sign_out_of_the_next_sign_in),
+        cmocka_unit_test(test_sign_out_during_the_next_sign_in),
         cmocka_unit_test(test_nothing_to_sign_out_of),
         cmocka_unit_test(test_sign_out_that_nobody_waits_for),
         cmocka_unit_test(test_callbacks_may_abandon_and_order),

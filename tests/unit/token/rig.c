@@ -44,12 +44,11 @@ static struct qp_secret *secret_of(const char *text)
     return text ? qp_secret_new(qp_slice_str(text)) : NULL;
 }
 
-void rig_open(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps, unsigned count)
+static void open_at(struct rig *rig, const char *refresh_token, struct endpoint *endpoint, unsigned port)
 {
     *rig = (struct rig){.opts.allow_plain_http = true, .secrets = qp_secret_live_count()};
-    rig->endpoint = count ? endpoint_start(steps, count) : NULL;
-    snprintf(rig->origin, sizeof(rig->origin), "http://127.0.0.1:%u",
-             rig->endpoint ? endpoint_port(rig->endpoint) : 1);
+    rig->endpoint = endpoint;
+    snprintf(rig->origin, sizeof(rig->origin), "http://127.0.0.1:%u", port);
     snprintf(rig->url, sizeof(rig->url), "%s%s", rig->origin, endpoint_path(LANE_TOKEN));
     snprintf(rig->revoke_url, sizeof(rig->revoke_url), "%s%s", rig->origin, endpoint_path(LANE_REVOKE));
     rig->client_secret = secret_of("hush");
@@ -69,9 +68,14 @@ void rig_open(struct rig *rig, const char *refresh_token, const struct endpoint_
     qp_timer_init(&rig->look, look);
 }
 
-void rig_open_sign_in(struct rig *rig, const struct endpoint_step *steps, unsigned count)
+void rig_open(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps, unsigned count)
 {
-    rig_open(rig, NULL, steps, count);
+    struct endpoint *endpoint = count ? endpoint_start(steps, count) : NULL;
+    open_at(rig, refresh_token, endpoint, endpoint ? endpoint_port(endpoint) : 1);
+}
+
+void rig_sign_in_instead(struct rig *rig)
+{
     rig->account.grant = QP_GRANT_AUTHORIZATION_CODE;
     rig->account.client_secret = NULL;
     rig->account.scope = "manage:all";
@@ -81,16 +85,35 @@ void rig_open_sign_in(struct rig *rig, const struct endpoint_step *steps, unsign
     rig->account.redirect_uri = "http://127.0.0.1:8081/oauth/callback";
 }
 
+void rig_open_sign_in(struct rig *rig, const struct endpoint_step *steps, unsigned count)
+{
+    rig_open(rig, NULL, steps, count);
+    rig_sign_in_instead(rig);
+}
+
 /* ---- the vault ---- */
 
 static const char key_text[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+static void use_folder(struct rig *rig)
+{
+    snprintf(rig->vault_path, sizeof(rig->vault_path), "%s/vault", rig->folder);
+    rig->vault_key = secret_of(key_text);
+}
 
 void rig_use_vault(struct rig *rig)
 {
     snprintf(rig->folder, sizeof(rig->folder), "/tmp/qp_token_test_XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
-    snprintf(rig->vault_path, sizeof(rig->vault_path), "%s/vault", rig->folder);
-    rig->vault_key = secret_of(key_text);
+    use_folder(rig);
+}
+
+void rig_open_beside(struct rig *rig, const char *refresh_token, unsigned port, const char *folder)
+{
+    open_at(rig, refresh_token, NULL, port);
+    rig->is_beside = true;
+    snprintf(rig->folder, sizeof(rig->folder), "%s", folder);
+    use_folder(rig);
 }
 
 static struct qp_vault *open_vault(const struct rig *rig, const char *path, bool create)
@@ -188,7 +211,7 @@ void rig_close(struct rig *rig)
     qp_secret_free(&rig->client_secret);
     qp_secret_free(&rig->refresh_token);
     qp_secret_free(&rig->vault_key);
-    if (rig->folder[0])
+    if (rig->folder[0] && !rig->is_beside)
         remove_folder(rig->folder);
     if (rig->endpoint)
         endpoint_stop(rig->endpoint);

@@ -27,6 +27,7 @@ struct rig {
     char origin[64];
     char revoke_url[64];
     char folder[64]; /* of the vault; empty: there is none */
+    bool is_beside;  /* the folder is another rig's */
     char vault_path[96];
     struct qp_secret *vault_key;
     struct qp_vault *vault;
@@ -42,6 +43,10 @@ struct rig {
 void rig_open(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps, unsigned count);
 /* One whose account is signed in to, by a public client. */
 void rig_open_sign_in(struct rig *rig, const struct endpoint_step *steps, unsigned count);
+/* The same of one that was opened without a refresh token. */
+void rig_sign_in_instead(struct rig *rig);
+/* In another process: with the endpoint and the vault's folder of a rig there. */
+void rig_open_beside(struct rig *rig, const char *refresh_token, unsigned port, const char *folder);
 /* Before the start: with a vault. */
 void rig_use_vault(struct rig *rig);
 void rig_start(struct rig *rig);

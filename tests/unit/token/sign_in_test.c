@@ -19,18 +19,14 @@ static int come_back(void **state)
     return 0;
 }
 
-static const struct endpoint_step *steps_of_nothing(unsigned *count)
+static void open_without_tokens(struct rig *rig)
 {
-    static const struct endpoint_step steps[] = {{"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"}};
-    *count = 1;
-    return steps;
+    rig_open_sign_in(rig, STEPS({endpoint_answer("500 X", "")}));
 }
 
 static void open_idle(struct rig *rig)
 {
-    unsigned count;
-    const struct endpoint_step *steps = steps_of_nothing(&count);
-    rig_open_sign_in(rig, steps, count);
+    open_without_tokens(rig);
     rig_start(rig);
 }
 
@@ -81,9 +77,7 @@ static void test_url(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
         struct rig rig;
-        unsigned count;
-        const struct endpoint_step *steps = steps_of_nothing(&count);
-        rig_open_sign_in(&rig, steps, count);
+        open_without_tokens(&rig);
         rig.account.auth_url = rows[i].auth_url;
         rig.account.scope = rows[i].scope;
         rig.account.offline_scope = rows[i].offline_scope;
@@ -100,9 +94,7 @@ static void test_redirect_uri_of_who_begins(void **state)
     struct rig rig;
     struct qp_sign_in_begun begun;
     const char *why;
-    unsigned count;
-    const struct endpoint_step *steps = steps_of_nothing(&count);
-    rig_open_sign_in(&rig, steps, count);
+    open_without_tokens(&rig);
     rig.account.redirect_uri = NULL;
     rig.account.client_id = "a&b|c";
     rig_start(&rig);
