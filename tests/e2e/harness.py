@@ -13,6 +13,7 @@ import contextlib
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -528,5 +529,8 @@ def read_text(path):
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """One that stays free until it is used: below those that the system itself gives to whoever connects, or binds to any."""
+    reserved = range(10000, int(read_text("/proc/sys/net/ipv4/ip_local_port_range").split()[0]))
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", random.choice(reserved) if reserved else 0)) as server:
+            return server.getsockname()[1]
