@@ -27,7 +27,7 @@ static const struct {
     {QP_TOKEN_SIGN_IN_NEEDED, QP_GRANT_REFRESH_TOKEN,
      "Put a new refresh token where the configuration says, and restart qproxy."},
     {QP_TOKEN_COOLING_DOWN, ANY_GRANT,
-     "qproxy tries again by itself. If this lasts, the error below says what to look at."},
+     "qproxy tries again by itself. If this lasts, the error says what to look at."},
     {QP_TOKEN_REFUSED, QP_GRANT_CLIENT_CREDENTIALS,
      "Correct client_id, client_secret or scope in the configuration and restart; as it is, qproxy tries "
      "again every 5 minutes."},
@@ -89,6 +89,7 @@ static void put_notes(struct qp_buf *out, const struct qp_admin_account *account
 {
     const struct qp_token_status *token = &account->token;
     const char *advice = advice_for(token);
+    bool is_told_already = flash && token->last_error && strcmp(flash->text, token->last_error) == 0;
     if (flash)
         put_note(out, flash->ok ? "good told" : "bad told", flash->text);
     if (advice)
@@ -102,7 +103,7 @@ static void put_notes(struct qp_buf *out, const struct qp_admin_account *account
     if (token->refresh_token_is_old && token->state != QP_TOKEN_SIGN_IN_NEEDED)
         put_note(out, "care",
                  "The refresh token is old: sign in again before the authorization server lets it expire.");
-    if (token->last_error)
+    if (token->last_error && !is_told_already)
         put_error(out, token);
 }
 
@@ -218,10 +219,12 @@ static void put_form(struct qp_buf *out, const char *what, const char *name, con
 
 static void put_connect(struct qp_buf *out, const struct qp_admin_account *account)
 {
-    bool is_wanted = account->token.signed_in_s < 0 || qp_admin_account_level(account) != QP_LEVEL_GOOD;
+    const struct qp_token_status *token = &account->token;
+    bool is_wanted =
+        token->signed_in_s < 0 || token->state == QP_TOKEN_SIGN_IN_NEEDED || token->refresh_token_is_old;
     qp_buf_append_fmt(out, "<a class=\"button %s\" href=\"/login/", is_wanted ? "primary" : "quiet");
     qp_put_html(out, account->name);
-    qp_buf_append_fmt(out, "\">%s</a>\n", account->token.signed_in_s < 0 ? "Connect" : "Sign in again");
+    qp_buf_append_fmt(out, "\">%s</a>\n", token->signed_in_s < 0 ? "Connect" : "Sign in again");
 }
 
 /* The second button is the question, so that it needs no script. */

@@ -22,7 +22,10 @@ void qp_html_close(struct qp_buf *out)
 void qp_html_word(struct qp_buf *out, const char *text)
 {
     char first = text[0];
-    bool is_name = qp_slice_starts(qp_slice_str(text), QP_SLICE("qproxy")); /* written small everywhere */
+    struct qp_slice rest = qp_slice_str(text);
+    struct qp_slice word = qp_slice_cut(&rest, ' ');
+    /* Written small everywhere: our own name, and codes such as invalid_grant. */
+    bool is_name = qp_slice_starts(word, QP_SLICE("qproxy")) || qp_slice_find(word, QP_SLICE("_"));
     if (is_name || first < 'a' || first > 'z') {
         qp_put_html(out, text);
         return;

@@ -268,8 +268,7 @@ static void end_by_issuer(struct qp_attempt *attempt, struct answer *answer)
     put_plain(answer->iss);
     snprintf(text, sizeof(text),
              "the answer says that it comes from '%.160s' and not from '%.160s': somebody may have mixed up "
-             "two servers; if it is right, "
-             "set issuer",
+             "two servers; if the first one is right, put it into the setting issuer",
              answer->iss, attempt->account->opts->issuer);
     end_attempt(attempt, false, "wrong_issuer", text);
 }
