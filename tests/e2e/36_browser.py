@@ -3,6 +3,7 @@
 Screenshots are kept in BUILD/screenshots/.
 """
 
+import re
 import urllib.parse
 
 import look
@@ -312,6 +313,7 @@ def every_page_can_be_read_by_everybody(env):
     browser.open(base + "/")
     judge("nobody is signed in")
     browser.click("a[href='/login/main']")
+    browser.arrives("^" + re.escape(standin.url))
     judge("the stand-in's sign-in")
     fill_in(browser, standin, "wrong")
     judge("the stand-in's alert")
