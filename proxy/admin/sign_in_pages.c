@@ -95,10 +95,10 @@ static bool was_sent_here(const struct qp_visit *visit)
 {
     char proof[QP_DIGEST_TEXT_BYTES];
     struct qp_slice shown = visit->query;
-    struct qp_slice name = shown.at ? qp_slice_cut(&shown, '=') : shown;
+    if (!shown.at || !qp_slice_is(qp_slice_cut(&shown, '='), QP_SLICE("here")) || !shown.at)
+        return false;
     sign_login(visit, proof);
-    return qp_slice_is(name, QP_SLICE("here")) && shown.at &&
-           qp_text_is_equal_secretly(shown, qp_slice_str(proof));
+    return qp_text_is_equal_secretly(shown, qp_slice_str(proof));
 }
 
 /* The cookie must be of the name that the browser comes back to: localhost and 127.0.0.1 do not share theirs. So who came by another name is first
