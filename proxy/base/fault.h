@@ -3,8 +3,8 @@
  * In every build but the release (QPROXY_FAULTS) the environment variable QP_FAULT names points and what happens there:
  *     QP_FAULT="vault.record.renamed=kill"          SIGKILL to itself, as kill -9 at that instant
  *     QP_FAULT="vault.mark.write=ENOSPC"            the operation fails with that errno
- *     QP_FAULT="redeem.sent@3=kill,vault.record.write=EROFS@2"  from the third passing on; at the second one only
- *     QP_FAULT="redeem.sent=stop"                   SIGSTOP, so that the test can look, and go on with SIGCONT
+ *     QP_FAULT="redeem.send@3=kill,vault.record.write=EROFS@2"  from the third passing on; at the second one only
+ *     QP_FAULT="redeem.send=stop"                   SIGSTOP, so that the test can look, and go on with SIGCONT
  * `@n` behind the point: from the n-th passing on; behind the action: that one passing only. Passings are counted from when the variable
  * took its present value. What cannot be understood ends the program, lest a test pass without having tested. In the release nothing of it
  * exists.

@@ -187,7 +187,8 @@ void qp_orders_hear_of_whoami(struct qp_account *account, const char *code, cons
 void qp_orders_join_sign_out(struct qp_account *account);
 /* It has ended; one that came for a later sign-in begins. */
 void qp_orders_hear_of_sign_out(struct qp_account *account, const char *code, const char *text);
-/* All that still wait end with "stopping", but for sign-ins: a code that is being redeemed is waited for. */
+/* All that still wait end with "stopping", but for sign-ins (a code that is being redeemed is waited for) and sign-outs that only the revocation
+ * is missing of, which end with "not_revoked". */
 void qp_orders_stop(struct qp_keeper *keeper);
 void qp_orders_init(struct qp_keeper *keeper);
 void qp_orders_deinit(struct qp_keeper *keeper);

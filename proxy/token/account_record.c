@@ -99,6 +99,14 @@ static void load_seed(struct qp_account *account)
     account->refresh_token_unix_s = now_unix_s();
 }
 
+/* P4: one whose successor the record holds is spent; to present it again could end that grant, and would overwrite the successor, which is still good once a
+ * mistyped client or endpoint is put right. */
+static void load_presented_seed(struct qp_account *account, const struct qp_vault_record *record)
+{
+    if (qp_secret_equal(record->refresh_token, account->opts->refresh_token))
+        load_refresh_token(account, record);
+}
+
 void qp_account_load(struct qp_account *account)
 {
     char binding[QP_DIGEST_TEXT_BYTES], seed[QP_DIGEST_TEXT_BYTES];
@@ -115,8 +123,13 @@ void qp_account_load(struct qp_account *account)
                     "token endpoint, so it is not "
                     "used, and replaced with the next token",
                     account->opts->name);
+    bool is_same_seed = is_known && strcmp(record->seed, seed) == 0;
+    if (is_foreign && is_same_seed && *seed && record->refresh_token) {
+        load_presented_seed(account, record);
+        return;
+    }
     /* A first refresh token that was replaced in the configuration is a new beginning. */
-    if (!is_known || is_foreign || strcmp(record->seed, seed) != 0) {
+    if (is_foreign || !is_same_seed) {
         load_seed(account);
         return;
     }

@@ -86,7 +86,8 @@ typedef void qp_order_done(void *owner, const struct qp_order_end *end);
  * failed (the old token stays in use), static (api_token), stopping. */
 void qp_keeper_refresh(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Takes the account's tokens back from all workers, out of the vault, and, where the account has a revoke_url, revokes them there (RFC 7009). The
- * account is signed out in any case; the text says what became of the revocation. Codes: signed_out, not_revoked (ok is true for both), static. */
+ * account is signed out whatever becomes of the revocation; the text says that. Codes: signed_out, not_revoked (ok is true for both), static,
+ * stopping (nothing was done). */
 void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_order_done *done, void *owner);
 /* Asks the origin who we are (GET /API/v3/whoami), with the account's token: gets one first if there is none, unless that would redeem a refresh
  * token and `spend` is false; then without one, which shows at least whether the origin can be reached. The identity is kept. Codes: ok, stopping,

@@ -81,7 +81,12 @@ void qp_orders_stop(struct qp_keeper *keeper)
 {
     QP_LIST_FOR_EACH_SAFE (link, &keeper->orders) {
         struct qp_order *order = QP_CONTAINER_OF(link, struct qp_order, link);
-        if (order->kind != QP_ORDER_SIGN_IN)
+        bool is_signed_out = order->kind == QP_ORDER_SIGN_OUT && order->is_asking;
+        if (is_signed_out)
+            qp_order_end(order, true, "not_revoked",
+                         "signed out here; qproxy is stopping and does not wait for revoke_url, so the grant "
+                         "may live on at the origin: revoke it there");
+        else if (order->kind != QP_ORDER_SIGN_IN)
             qp_order_end(order, false, "stopping", "qproxy is stopping");
     }
 }
@@ -161,6 +166,8 @@ void qp_keeper_sign_out(struct qp_keeper *keeper, unsigned account_index, qp_ord
                      "client at Qualtrics");
     else if (!qp_account_redeems(account))
         refuse(order, "static");
+    else if (keeper->is_draining)
+        refuse(order, "stopping");
     else if (!is_busy(account))
         qp_sign_out_now(account);
 }

@@ -20,7 +20,7 @@ struct qp_sign_in_begun {
 
 /* Begins an attempt. binding: what the browser that begins must show again when it comes back (a cookie's value); empty for the command line, whose
  * user carries the URL and the answer by hand. redirect_uri: used when the account has none of its own. False, with one sentence in *why, if the account's
- * grant is not authorization_code, or there is neither redirect URI. */
+ * grant is not authorization_code, there is neither redirect URI, the keeper drains, or the codes of all attempts are being redeemed. */
 bool qp_sign_in_begin(struct qp_keeper *keeper, unsigned account_index, const char *redirect_uri,
                       struct qp_slice binding, struct qp_sign_in_begun *begun, const char **why);
 
@@ -31,8 +31,8 @@ struct qp_sign_in_answer {
     const char *id;          /* the command line's attempt, which the state must be of; NULL: a browser */
 };
 
-/* Ends the attempt that the state names and, if all is well, redeems the code. Codes: signed_in, bad_answer, state_unknown, other_browser, other_attempt,
- * wrong_issuer, no_code, vault (it cannot be written; nothing was redeemed), stopping, failed (the token endpoint; the text says how); and the
+/* Ends the attempt that the state names (but not when `id` is another's) and, if all is well, redeems the code. Codes: signed_in, bad_answer,
+ * state_unknown, other_browser, other_attempt, wrong_issuer, no_code, vault (it cannot be written; nothing was redeemed), stopping, failed (the token endpoint; the text says how); and the
  * authorization server's own error code, where it is one that RFC 6749 section 4.1.2.1 knows (access_denied, invalid_scope, ...), else refused. */
 void qp_sign_in_finish(struct qp_keeper *keeper, const struct qp_sign_in_answer *came, qp_order_done *done,
                        void *owner);

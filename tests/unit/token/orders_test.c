@@ -280,6 +280,35 @@ static void test_sign_out_waits_for_an_exchange(void **state)
     rig_close(&rig);
 }
 
+/* Who is told "stopping" is still signed in; who is signed out is told so. */
+static void test_sign_out_while_stopping(void **state)
+{
+    struct rig rig;
+    struct ordered ordered, late;
+    open_signed_in(&rig, STEPS({rig_rotation("t1", "r1")}, {NULL, .lane = LANE_REVOKE}));
+    order_sign_out(&rig, &ordered);
+    rig_run_to_calls(&rig, LANE_REVOKE, 1, 2000);
+    qp_keeper_drain(rig.keeper, 10, do_nothing, NULL);
+    rig_run_to_end(&rig, &ordered, "not_revoked");
+    assert_true(ordered.ok);
+    rig_assert_words(ordered.text, "revoke it there");
+    assert_string_equal(rig_kept(&rig, "vault").refresh_token, "");
+    rig_close(&rig);
+    open_signed_in(&rig, STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2"), .is_held = true}));
+    order_refresh(&rig, &late);
+    rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
+    order_sign_out(&rig, &ordered);
+    qp_keeper_drain(rig.keeper, 10, do_nothing, NULL);
+    rig_run_to_end(&rig, &ordered, "stopping");
+    assert_false(ordered.ok);
+    endpoint_release(rig.endpoint);
+    rig_run_to_generation(&rig, 2, 2000);
+    order_sign_out(&rig, &late);
+    rig_run_to_end(&rig, &late, "stopping");
+    assert_string_equal(rig_kept(&rig, "vault").refresh_token, "r2");
+    rig_close(&rig);
+}
+
 static void test_sign_out_twice_at_a_time(void **state)
 {
     struct rig rig;
@@ -459,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_sign_out_without_a_refresh_token),
         cmocka_unit_test(test_sign_out_waits_for_a_running_call),
         cmocka_unit_test(test_sign_out_waits_for_an_exchange),
+        cmocka_unit_test(test_sign_out_while_stopping),
         cmocka_unit_test(test_sign_out_twice_at_a_time),
         cmocka_unit_test(test_sign_out_of_the_next_sign_in),
         cmocka_unit_test(test_sign_out_during_the_next_sign_in),

@@ -288,21 +288,47 @@ static void test_another_endpoint_or_grant(void **state)
 {
     struct rig rig;
     char url[80];
-    open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
+    open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}));
+    const char *right_url = rig.account.token_url;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_stop(&rig);
     snprintf(url, sizeof(url), "%s?tenant=1", rig.url);
     rig.account.token_url = url;
     rig_start(&rig);
-    rig_run_to_generation(&rig, 1, 2000);
-    rig_assert_token(&rig, 1, "t2");
-    rig_assert_words(endpoint_request(rig.endpoint, 1),
-                     "&refresh_token=r0"); /* the configured one: a new beginning */
+    rig_run_for(&rig, 50);
+    /* P4: the configured one is spent. */
+    assert_int_equal(rig_status(&rig).state, QP_TOKEN_SIGN_IN_NEEDED);
+    rig_assert_words(rig_status(&rig).last_error, "configure a new one");
+    assert_int_equal(endpoint_calls(rig.endpoint), 1);
+    assert_kept(&rig, "vault", "r1", "t1", false);
+    rig_stop(&rig);
+    rig.account.token_url = right_url;
+    rig_start(&rig);
+    rig_run_for(&rig, 50);
+    rig_assert_token(&rig, 1, "t1");
     rig_stop(&rig);
     rig_sign_in_instead(&rig);
     rig_start(&rig);
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_SIGN_IN_NEEDED);
+    rig_close(&rig);
+}
+
+/* The first endpoint did not take it. */
+static void test_a_seed_that_is_not_spent_goes_to_another_endpoint(void **state)
+{
+    struct rig rig;
+    char url[80];
+    open_with_vault(&rig, "r0", STEPS({endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
+    rig_start(&rig);
+    rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 2000);
+    rig_stop(&rig);
+    snprintf(url, sizeof(url), "%s?tenant=1", rig.url);
+    rig.account.token_url = url;
+    rig_start(&rig);
+    rig_run_to_generation(&rig, 1, 2000);
+    rig_assert_words(endpoint_request(rig.endpoint, 1), "&refresh_token=r0");
+    assert_kept(&rig, "vault", "r1", "t1", false);
     rig_close(&rig);
 }
 
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_another_seed_is_a_new_beginning),
         cmocka_unit_test(test_another_client),
         cmocka_unit_test(test_another_endpoint_or_grant),
+        cmocka_unit_test(test_a_seed_that_is_not_spent_goes_to_another_endpoint),
         cmocka_unit_test(test_client_credentials_are_cached_if_wanted),
         cmocka_unit_test(test_client_credentials_are_not_kept_unasked),
         cmocka_unit_test_teardown(test_the_wall_clock_was_set, come_back),
