@@ -142,7 +142,7 @@ static int judge(const cJSON *status)
 static void print_json(struct qp_buf *body)
 {
     struct qp_slice rest = qp_buf_slice(body);
-    if (rest.len && rest.at[rest.len - 1] == '\n')
+    if (rest.at && rest.len > 0 && rest.at[rest.len - 1] == '\n')
         rest.len--;
     while (rest.at) {
         struct qp_slice line = qp_slice_cut(&rest, '\n');
