@@ -18,7 +18,7 @@
  *   GET  /api/sign-in?id=ID     {"state":"waiting|working|done|failed|unknown","code","text"}
  *   POST /api/sign-in           form: id, address (what the browser was redirected to, pasted): {"ok","code","text"}
  *   POST /api/check/ACCOUNT     form: spend=1 if a refresh token may be redeemed for it: {"ok","code","text","brand","user","datacenter","warning"}
- *   POST /api/key/rotate        a new vault key: {"ok","code","text"}
+ *   POST /api/key/rotate        a new vault key: {"ok","code","text"}; codes: rotated, vault (it or the key file cannot be written), not_rotatable
  *
  * Orders that were carried out answer 200, whatever "ok" says. What is refused is answered with X-Qproxy-Error and a page, for who accepts text/html and
  * not below /api, else the usual envelope: 400 bad_form, 401 admin_token_needed, 403 wrong_host, wrong_origin, no_session, reload (csrf), not_navigated,

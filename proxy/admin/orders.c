@@ -97,7 +97,9 @@ void qp_give_key_rotation(struct qp_visit *visit)
 {
     char text[QP_FLASH_TEXT_BYTES] = "";
     log_order(visit, "a new key for", "the vault");
-    bool ok = qp_keeper_rotate_key(visit->admin->opts.keeper, text, sizeof text) == QP_OK;
-    const struct qp_order_end end = {.ok = ok, .code = ok ? "rotated" : "failed", .text = text};
+    enum qp_result result = qp_keeper_rotate_key(visit->admin->opts.keeper, text, sizeof text);
+    const char *why_not = result == QP_NET_DENIED ? "not_rotatable" : "vault";
+    const struct qp_order_end end = {
+        .ok = result == QP_OK, .code = result == QP_OK ? "rotated" : why_not, .text = text};
     qp_visit_give_end(visit, &end);
 }

@@ -11,7 +11,7 @@ static const struct {
     const char *meaning;
 } MEANINGS[] = {
     {EX_OK, "all went well"},
-    {EX_USAGE, "wrong command line, or an order that the account's grant does not know"},
+    {EX_USAGE, "wrong command line, or an order that the grant or the key does not know"},
     {EX_DATAERR, "the vault is corrupt; what was pasted is no answer to this sign-in"},
     {EX_NOINPUT, "the configuration file cannot be read; the vault's folder is not there"},
     {EX_UNAVAILABLE, "an address is in use; no daemon runs; no token now, the network failed"},
@@ -56,6 +56,7 @@ static const struct word ORDERS[] = {
     /* what was asked for */
     {"static", EX_USAGE},
     {"no_account", EX_USAGE},
+    {"not_rotatable", EX_USAGE},
     {"bad_answer", EX_DATAERR},
     {"state_unknown", EX_DATAERR},
     {"other_attempt", EX_DATAERR},

@@ -41,6 +41,9 @@ static int end(struct login *login, int code)
 /* It goes to a program as its argument, and what answers need not be qproxy. */
 static bool is_web_address(const char *url)
 {
+    for (const char *c = url; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
     return strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
 }
 

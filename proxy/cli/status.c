@@ -94,11 +94,13 @@ static void print_table(const cJSON *first)
 
 static void print_remark(const cJSON *account, const char *kind, const char *text)
 {
-    char prefix[128];
+    struct qp_buf remark = {0};
     if (!*text)
         return;
-    snprintf(prefix, sizeof prefix, "%.80s: %s", qp_member_text(account, "name"), kind);
-    qp_say(stdout, prefix, text);
+    qp_buf_append_fmt(&remark, "%s: %s%s", qp_member_text(account, "name"), kind, text);
+    qp_buf_append_char(&remark, '\0');
+    qp_say(stdout, "", qp_buf_slice(&remark).at);
+    qp_buf_deinit(&remark);
 }
 
 /* Sentences, which no column would hold. */
@@ -136,6 +138,22 @@ static int judge(const cJSON *status)
     return code;
 }
 
+/* As it came, but for what a terminal would obey: what answers need not be qproxy. */
+static void print_json(struct qp_buf *body)
+{
+    struct qp_slice rest = qp_buf_slice(body);
+    if (rest.at && rest.len > 0 && rest.at[rest.len - 1] == '\n')
+        rest.len--;
+    while (rest.at) {
+        struct qp_slice line = qp_slice_cut(&rest, '\n');
+        struct qp_buf text = {0};
+        qp_buf_append(&text, line);
+        qp_buf_append_char(&text, '\0');
+        qp_say(stdout, "", qp_buf_slice(&text).at);
+        qp_buf_deinit(&text);
+    }
+}
+
 /* Gives the exit code. */
 static int print_for_people(const struct qp_talk *talk, const cJSON *status)
 {
@@ -167,7 +185,7 @@ static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int
                 talk->where);
         code = EX_PROTOCOL;
     } else if (options->json) {
-        fwrite(qp_buf_slice(&body).at, 1, qp_buf_len(&body), stdout);
+        print_json(&body);
         code = judge(status);
     } else {
         code = print_for_people(talk, status);

@@ -179,26 +179,30 @@ static bool take_session(struct qp_talk *talk, const struct qp_client_answer *an
     return true;
 }
 
+static void explain_token(const struct qp_talk *talk)
+{
+    fprintf(stderr, "qproxy: %s %s\n", talk->where,
+            talk->client.token               ? "does not accept the admin.token of this configuration"
+            : talk->config->admin.token.from ? "wants its admin.token, which cannot be read here:"
+                                             : "wants an admin.token, and this configuration has none");
+    qp_problems_print(&talk->unread, talk->config->source, stderr);
+}
+
 /* What answers may be anything. */
 static enum found judge_answer(struct qp_talk *talk, const struct qp_client_answer *answer,
                                const char *address, int *code)
 {
     struct qp_reply reply;
     enum found found = FOUND;
-    if (answer->status == 401) {
-        fprintf(stderr, "qproxy: %s %s\n", talk->where,
-                talk->client.token               ? "does not accept the admin.token of this configuration"
-                : talk->config->admin.token.from ? "wants its admin.token, which cannot be read here:"
-                                                 : "wants an admin.token, and this configuration has none");
-        qp_problems_print(&talk->unread, talk->config->source, stderr);
-        *code = EX_NOPERM;
-        return FOUND_AND_REFUSED;
-    }
     if (!read_reply(answer, &reply)) {
         note(talk, address, "something that is not qproxy answers");
         return NOT_HERE;
     }
-    if (!reply.ok) {
+    if (strcmp(reply.code, "admin_token_needed") == 0) {
+        explain_token(talk);
+        *code = EX_NOPERM;
+        found = FOUND_AND_REFUSED;
+    } else if (!reply.ok) {
         fprintf(stderr, "qproxy: %s ", talk->where);
         qp_say(stderr, "answers: ", reply.text);
         *code = reply.exit_code;

@@ -183,7 +183,10 @@ static void a_new_vault_key_is_one_call(void **state)
                         "{\"ok\":true,\"code\":\"rotated\",\"text\":\"the vault has a new key\"}\n");
     fake.rotated = QP_SELF_IO;
     assert_string_equal(body_of(bench_post("/api/key/rotate", PAGE, "csrf=$CSRF")),
-                        "{\"ok\":false,\"code\":\"failed\",\"text\":\"no space left\"}\n");
+                        "{\"ok\":false,\"code\":\"vault\",\"text\":\"no space left\"}\n");
+    fake.rotated = QP_NET_DENIED;
+    assert_non_null(strstr(body_of(bench_post("/api/key/rotate", "", "csrf=$CSRF")),
+                           "\"ok\":false,\"code\":\"not_rotatable\""));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)

@@ -31,7 +31,7 @@ static void orders_end_by_class(void **state)
         {"certificate", EX_PROTOCOL}, {"unexpected", EX_PROTOCOL},   {"sign_in_needed", EX_NOPERM},
         {"refused", EX_NOPERM},       {"rejected", EX_NOPERM},       {"forbidden", EX_NOPERM},
         {"access_denied", EX_NOPERM}, {"vault", EX_IOERR},           {"bad_answer", EX_DATAERR},
-        {"static", EX_USAGE},         {"something", EX_UNAVAILABLE},
+        {"static", EX_USAGE},         {"something", EX_UNAVAILABLE}, {"not_rotatable", EX_USAGE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(qp_exit_of_order(rows[i].code), rows[i].exit_code);

@@ -279,7 +279,12 @@ static void a_sign_in_that_does_not_begin_is_told(void **state)
     world.begun = "{\"ok\":false,\"code\":\"static\",\"text\":\"not for this grant\"}";
     assert_int_equal(type(NULL), EX_NOPERM);
     assert_true(says("qproxy: not for this grant"));
-    static const char *const nonsense[] = {"{}", BEGUN("file:///etc/passwd"), BEGUN("--help"), BEGUN("")};
+    static const char *const nonsense[] = {"{}",
+                                           BEGUN("file:///etc/passwd"),
+                                           BEGUN("--help"),
+                                           BEGUN(""),
+                                           BEGUN("https://h.example/ --incognito"),
+                                           BEGUN("https://h.example/\\u001b[2J")};
     for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
         world.begun = nonsense[i];
         assert_int_equal(type(NULL), EX_PROTOCOL);

@@ -145,6 +145,19 @@ static void json_goes_out_as_it_came(void **state)
     assert_string_equal(captured_out(), status);
 }
 
+static void no_answer_can_steer_the_terminal(void **state)
+{
+    (void)state;
+    const struct qp_cli_options options = {.json = true};
+    show("{\"accounts\":[{\"name\":\"\033[2J\",\"last_error\":\"\033]0;x\"}]}\n");
+    assert_null(strchr(captured_out(), '\033'));
+    world.status[0] = "{\"accounts\":[{\"name\":\"\033[2J\xc2\x9b\"}],\n \"x\":\"\xc3\xa9\"}\n";
+    capture_begin();
+    qp_cli_status(&options);
+    capture_end();
+    assert_string_equal(captured_out(), "{\"accounts\":[{\"name\":\"?[2J??\"}],\n \"x\":\"\xc3\xa9\"}\n");
+}
+
 static void nonsense_is_no_status(void **state)
 {
     (void)state;
@@ -219,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup(status_ends_by_the_worst_account, begin),
         cmocka_unit_test_setup(without_a_daemon_that_is_said, begin),
         cmocka_unit_test_setup(json_goes_out_as_it_came, begin),
+        cmocka_unit_test_setup(no_answer_can_steer_the_terminal, begin),
         cmocka_unit_test_setup(nonsense_is_no_status, begin),
         cmocka_unit_test_setup(checks_are_a_table, begin),
         cmocka_unit_test_setup(a_new_token_is_seen_by_its_generation, begin),

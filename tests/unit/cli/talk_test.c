@@ -147,6 +147,7 @@ static void what_answers_may_be_something_else(void **state)
         OK_HEAD "Set-Cookie: s=1\r\n\r\n{\"csrf\":\"a\\r\\nX: y\"}",
         OK_HEAD "Set-Cookie: s=1\r\n\r\n[\"csrf\"]",
         "HTTP/1.1 404 Not Found\r\n\r\nnothing here",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n",
         "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -164,7 +165,8 @@ static void a_daemon_that_refuses_is_not_gone_round(void **state)
     assert_int_equal(talk_to_one(ENVELOPE("403", "qproxy_wrong_host", "qproxy: not for \\u001b[31m you")),
                      EX_CONFIG);
     assert_non_null(strstr(captured_err(), "answers: not for ?[31m you\n"));
-    assert_int_equal(talk_to_one("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n"), EX_NOPERM);
+    assert_int_equal(talk_to_one(ENVELOPE("401", "qproxy_admin_token_needed", "qproxy: needs it")),
+                     EX_NOPERM);
     assert_non_null(strstr(captured_err(), "wants an admin.token, and this configuration has none"));
 }
 
