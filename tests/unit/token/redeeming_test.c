@@ -171,12 +171,15 @@ static void test_a_restored_vault_of_another_client(void **state)
     open_with_vault(
         &rig, "r0",
         STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_error("400 X", "invalid_grant")}));
+    struct qp_secret *seed = qp_secret_new(QP_SLICE("q0"));
     rig.account.client_id = "another";
+    rig.account.refresh_token = seed;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_stop(&rig);
     rig_copy_vault(&rig, "vault", "foreign");
     rig.account.client_id = "id";
+    rig.account.refresh_token = rig.refresh_token;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     endpoint_watch(rig.endpoint, restore_when_seen, &rig);
@@ -184,6 +187,7 @@ static void test_a_restored_vault_of_another_client(void **state)
     assert_int_equal(endpoint_count(rig.endpoint, "&refresh_token=r1"), 0);
     assert_int_equal(endpoint_calls(rig.endpoint), 3);
     rig_close(&rig);
+    qp_secret_free(&seed);
 }
 
 int main(void)
