@@ -186,8 +186,8 @@ static void test_a_restored_vault_of_another_client(void **state)
     assert_int_equal(rig_ask(&rig, 2).outcome, QP_NEED_SIGN_IN);
     assert_int_equal(endpoint_count(rig.endpoint, "&refresh_token=r1"), 0);
     assert_int_equal(endpoint_calls(rig.endpoint), 3);
-    rig_close(&rig);
     qp_secret_free(&seed);
+    rig_close(&rig);
 }
 
 int main(void)
