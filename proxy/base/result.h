@@ -24,6 +24,7 @@
     X(QP_NET_TLS_VERIFY, "certificate not accepted")                 \
     X(QP_NET_IN_USE, "address in use")                               \
     X(QP_NET_DENIED, "not permitted")                                \
+    X(QP_NET_STRANGER, "another user is at the other end")           \
     X(QP_NET_DESCRIPTORS, "no file descriptors left")                \
     X(QP_NET_FAILED, "network failure")                              \
     /* http: messages */                                             \

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "http/parse.h"
 #include "http/write.h"
+#include "net/holder.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -110,6 +111,20 @@ static enum qp_result dial(struct call *call)
     if (result != QP_OK || getsockopt(call->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         return result == QP_OK ? result_of_errno(errno) : result;
     return error ? result_of_errno(error) : QP_OK;
+}
+
+/* ---- who is there ---- */
+
+/* A port that no daemon has can be taken by anybody on this machine, and so can a socket's path in a folder for all. */
+static bool is_stranger(const struct call *call)
+{
+    const struct qp_client_trusted *trusted = call->client->trusted;
+    uid_t user = 0;
+    bool is_known = qp_holder_user_of_peer(call->fd, &user);
+    for (unsigned i = 0; is_known && i < trusted->count; i++)
+        if (trusted->users[i] == user)
+            return false;
+    return is_known; /* else it is the kernel that leads it elsewhere, and only root tells it to */
 }
 
 /* ---- the request ---- */
@@ -259,6 +274,8 @@ static enum qp_result exchange(struct call *call)
     enum qp_result result = dial(call);
     if (result != QP_OK)
         return result;
+    if (call->client->trusted && is_stranger(call))
+        return QP_NET_STRANGER;
     put_request(call, &bytes);
     result = send_all(call, &bytes);
     qp_buf_wipe(&bytes);

@@ -9,13 +9,22 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "net/address.h"
+#include <sys/types.h>
 
-enum { QP_CLIENT_MOST_BODY_BYTES = 4 * 1024 * 1024, QP_CLIENT_COOKIE_BYTES = 512 };
+enum { QP_CLIENT_MOST_BODY_BYTES = 4 * 1024 * 1024, QP_CLIENT_COOKIE_BYTES = 512, QP_CLIENT_TRUSTED = 8 };
+
+/* Users of this machine. */
+struct qp_client_trusted {
+    uid_t users[QP_CLIENT_TRUSTED];
+    unsigned count;
+};
 
 struct qp_client {
     struct qp_address address;     /* of the listener, one that can be dialled */
     const struct qp_secret *token; /* borrowed; sent as a bearer token; NULL: none is */
     int stop_fd;                   /* readable: give up; -1: nothing does that */
+    /* Borrowed; nothing is sent to who listens there as another user. NULL: whoever answers will do. */
+    const struct qp_client_trusted *trusted;
 };
 
 struct qp_client_request {
@@ -37,7 +46,7 @@ struct qp_client_answer {
 struct qp_address qp_client_dialled(const struct qp_address *listened);
 
 /* QP_OK: there is an answer, of whatever status. Results beside those of the network: QP_NET_TIMEOUT, QP_NET_DENIED (a Unix socket that is
- * not for this user), QP_HTTP_*, QP_SELF_CANCELED (stop_fd). The answer is to be given back after QP_OK only. */
+ * not for this user), QP_NET_STRANGER (it is none of the trusted users), QP_HTTP_*, QP_SELF_CANCELED (stop_fd). The answer is to be given back after QP_OK only. */
 QP_MUST_USE enum qp_result qp_client_ask(const struct qp_client *client,
                                          const struct qp_client_request *request,
                                          struct qp_client_answer *answer);

@@ -5,7 +5,9 @@
 #include "cli/table.h"
 #include "http/fields.h"
 #include "token/json.h"
+#include <libgen.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -232,11 +234,42 @@ static enum found begin_session(struct qp_talk *talk, const char *address, int *
         fprintf(stderr, "qproxy: %s is only for the user that it runs as\n", talk->where);
         *code = EX_NOPERM;
     }
-    note(talk, address, qp_result_text(result));
+    note(talk, address,
+         result == QP_NET_STRANGER ? "a user who owns neither the configuration nor the vault listens there"
+                                   : qp_result_text(result));
     return result == QP_SELF_CANCELED || result == QP_NET_DENIED ? FOUND_AND_REFUSED : NOT_HERE;
 }
 
 /* ---- finding somebody to talk to ---- */
+
+static void trust(struct qp_client_trusted *trusted, uid_t user)
+{
+    trusted->users[trusted->count++] = user;
+}
+
+static void trust_owner(struct qp_client_trusted *trusted, const char *path)
+{
+    struct stat file;
+    if (stat(path, &file) == 0)
+        trust(trusted, file.st_uid);
+}
+
+/* Who can write the configuration or the vault has already all that could be betrayed to him. */
+static void trust_owners(struct qp_talk *talk, const struct qp_cli_options *options)
+{
+    const char *config_file = qp_config_find(options->config_file);
+    const char *vault = talk->config->vault.path;
+    trust(&talk->trusted, 0);
+    trust(&talk->trusted, geteuid());
+    if (config_file)
+        trust_owner(&talk->trusted, config_file);
+    if (!vault)
+        return;
+    char *folder = qp_strndup(vault, strlen(vault));
+    trust_owner(&talk->trusted, vault);
+    trust_owner(&talk->trusted, dirname(folder));
+    qp_free(folder);
+}
 
 static bool can_be_dialled(const struct qp_address *address)
 {
@@ -245,19 +278,21 @@ static bool can_be_dialled(const struct qp_address *address)
     return address->u.any.sa_family == AF_INET ? address->u.v4.sin_port != 0 : address->u.v6.sin6_port != 0;
 }
 
-static enum found try_address(struct qp_talk *talk, const struct qp_address *listened, int *code)
+static enum found try_address(struct qp_talk *talk, const struct qp_talk_verb *verb,
+                              const struct qp_address *listened, int *code)
 {
     char text[ADDRESS_BYTES];
     bool is_local = listened->u.any.sa_family == AF_UNIX;
     talk->client.address = qp_client_dialled(listened);
     talk->client.token = is_local ? NULL : talk->config->admin.token.value;
+    talk->client.trusted = talk->client.token || verb->for_sign_in ? &talk->trusted : NULL;
     qp_address_format(&talk->client.address, text, sizeof text);
     snprintf(talk->where, sizeof talk->where, "the daemon at %s", text);
     return begin_session(talk, text, code);
 }
 
-/* Unix sockets first: nobody else can sit there, and no token is needed. */
-static enum found find_daemon(struct qp_talk *talk, int *code)
+/* Unix sockets first: no token is needed there. */
+static enum found find_daemon(struct qp_talk *talk, const struct qp_talk_verb *verb, int *code)
 {
     const struct qp_config_list *list = &talk->config->admin.listen;
     const char *why = NULL;
@@ -267,7 +302,7 @@ static enum found find_daemon(struct qp_talk *talk, int *code)
             if (qp_address_parse(qp_slice_str(list->at[i]), &address, &why) != QP_OK ||
                 (address.u.any.sa_family == AF_UNIX) != wants_local || !can_be_dialled(&address))
                 continue;
-            enum found found = try_address(talk, &address, code);
+            enum found found = try_address(talk, verb, &address, code);
             if (found != NOT_HERE)
                 return found;
         }
@@ -299,6 +334,7 @@ static int become_own(struct qp_talk *talk, const struct qp_talk_verb *verb)
     talk->is_own = true;
     talk->client.address = talk->own.address;
     talk->client.token = NULL;
+    talk->client.trusted = &talk->trusted;
     snprintf(talk->where, sizeof talk->where, "the control half of this command");
     enum found found = begin_session(talk, "our own socket", &code);
     if (found == NOT_HERE)
@@ -314,7 +350,7 @@ static int begin(struct qp_talk *talk, const struct qp_talk_verb *verb)
         perror("qproxy: signals cannot be waited for");
         return EX_OSERR;
     }
-    enum found found = find_daemon(talk, &code);
+    enum found found = find_daemon(talk, verb, &code);
     qp_buf_append_char(&talk->no_daemon, '\0');
     return found == NOT_HERE ? become_own(talk, verb) : code;
 }
@@ -388,6 +424,7 @@ int qp_talk_carry_out(const struct qp_cli_options *options, const struct qp_talk
         code = choose_account(config, verb, options->word, &account);
     if (code == EX_OK) {
         talk.config = config;
+        trust_owners(&talk, options);
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);
         qp_config_forget_environment();

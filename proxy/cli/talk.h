@@ -1,7 +1,8 @@
 /* talk.h - what a subcommand has to say to a qproxy: to the daemon over its admin listener, or to a control half of our own where none answers. Main
  * thread; blocking.
  *
- * Looked for at the addresses of admin.listen, Unix sockets first. Whatever goes wrong is said on stderr here; callers only pass the exit code on.
+ * Looked for at the addresses of admin.listen, Unix sockets first. A sign-in, and the admin token, are given only to who runs as this user, as root, or
+ * as the owner of the configuration or of the vault: another user of this machine may have taken the address. Whatever goes wrong is said on stderr here; callers only pass the exit code on.
  */
 #ifndef QP_CLI_TALK_H
 #define QP_CLI_TALK_H
@@ -17,8 +18,9 @@ struct qp_talk {
     const struct qp_config *config;
     struct qp_problems unread; /* secrets of it that are not for us; the daemon has them */
     struct qp_client client;
-    char where[QP_TALK_WHERE_BYTES]; /* "the daemon at ADDRESS", for messages */
-    struct qp_buf no_daemon;         /* why none was found: "ADDRESS: reason; ..." */
+    struct qp_client_trusted trusted; /* with what is secret: the admin token, a sign-in */
+    char where[QP_TALK_WHERE_BYTES];  /* "the daemon at ADDRESS", for messages */
+    struct qp_buf no_daemon;          /* why none was found: "ADDRESS: reason; ..." */
     char cookie[QP_CLIENT_COOKIE_BYTES];
     char csrf[QP_TALK_CSRF_BYTES];
     bool is_own;

@@ -1,4 +1,4 @@
-/* holder.h - who has a busy address, as far as /proc tells. Private to net/. Blocking; for a message at start. */
+/* holder.h - who has an address of this machine, as far as /proc tells. Any thread; blocking: a table of the kernel's is read. */
 #ifndef QP_NET_HOLDER_H
 #define QP_NET_HOLDER_H
 
@@ -9,5 +9,8 @@
 bool qp_holder_of_tcp(const struct qp_address *address, char *out, size_t size);
 /* The same for a process id. */
 void qp_holder_describe(pid_t pid, char *out, size_t size);
+/* The user at the other end of a connected TCP or Unix socket: who listens there or, if he has ceased to, who accepted the connection. False: nobody on
+ * this machine is seen to, so that it leads elsewhere. */
+bool qp_holder_user_of_peer(int fd, uid_t *user);
 
 #endif

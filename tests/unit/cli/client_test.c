@@ -172,6 +172,30 @@ static void it_can_be_stopped(void **state)
     close(stop[1]);
 }
 
+/* A listener whose user is none of them gets not a byte; he may have taken the place of a daemon that does not run. */
+static void a_stranger_is_told_nothing(void **state)
+{
+    (void)state;
+    static const struct scripted_line line = {.answer = ANSWER};
+    const struct qp_client_trusted us = {.users = {geteuid() + 1, geteuid()}, .count = 2};
+    const struct qp_client_trusted others = {.users = {geteuid() + 1}, .count = 1};
+    for (int is_local = 0; is_local < 2; is_local++) {
+        struct scripted *scripted = scripted_begin(is_local, &line, 1);
+        struct qp_client client = {.address = scripted->address, .stop_fd = -1, .trusted = &others};
+        struct qp_client_answer answer;
+        assert_int_equal(qp_client_ask(&client, &GET, &answer), QP_NET_STRANGER);
+        scripted_end(scripted);
+        assert_string_equal(scripted->requests[0], "");
+        scripted_free(&scripted);
+        scripted = scripted_begin(is_local, &line, 1);
+        client = (struct qp_client){.address = scripted->address, .stop_fd = -1, .trusted = &us};
+        assert_int_equal(qp_client_ask(&client, &GET, &answer), QP_OK);
+        qp_client_answer_deinit(&answer);
+        scripted_end(scripted);
+        scripted_free(&scripted);
+    }
+}
+
 static void nobody_there_is_told_at_once(void **state)
 {
     (void)state;
@@ -292,6 +316,7 @@ int main(void)
         cmocka_unit_test(silence_has_a_limit),
         cmocka_unit_test(drops_that_keep_coming_have_the_same_limit),
         cmocka_unit_test(it_can_be_stopped),
+        cmocka_unit_test(a_stranger_is_told_nothing),
         cmocka_unit_test(nobody_there_is_told_at_once),
         cmocka_unit_test(a_request_names_the_listener_and_carries_what_it_is_given),
         cmocka_unit_test(a_unix_socket_is_localhost_and_gets_no_token),

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include "net/holder.h"
 #include "net/listen.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -435,6 +436,58 @@ static void a_file_that_is_no_socket_is_kept(void **state)
     unlink(address.u.local.sun_path);
 }
 
+/* ---- whose it is ---- */
+
+/* Of IPv6: for both families, where the address is. */
+static int listen_at(struct qp_address *address)
+{
+    const int off = 0;
+    int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (address->u.any.sa_family == AF_INET6)
+        assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+    assert_int_equal(bind(fd, &address->u.any, address->len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, &address->u.any, &address->len), 0);
+    return fd;
+}
+
+/* However somebody takes the port: a connection that ends with him is seen to, also when he has closed the door behind it. */
+static void who_is_at_the_other_end_is_found_wherever_he_stands(void **state)
+{
+    static const char *const rows[][2] = {
+        {"127.0.0.1:0", "127.0.0.1:0"},          {"0.0.0.0:0", "127.0.0.1:0"}, {"[::1]:0", "[::1]:0"},
+        {"[::ffff:127.0.0.1]:0", "127.0.0.1:0"}, {"[::]:0", "127.0.0.1:0"},    {"[::]:0", "[::1]:0"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct qp_address address = parse(rows[i][0]);
+        struct qp_address called = parse(rows[i][1]);
+        uid_t user = geteuid() + 1;
+        int door = listen_at(&address);
+        called.u.v4.sin_port = address.u.v4.sin_port; /* at the same place in both families */
+        int fd = connect_to(&called);
+        assert_true(qp_holder_user_of_peer(fd, &user));
+        assert_int_equal(user, geteuid());
+        int accepted = accept(door, NULL, NULL);
+        close(door);
+        user = geteuid() + 1;
+        assert_true(qp_holder_user_of_peer(fd, &user));
+        assert_int_equal(user, geteuid());
+        close(accepted);
+        close(fd);
+    }
+}
+
+static void of_nobody_there_is_no_user(void **state)
+{
+    uid_t user;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_false(qp_holder_user_of_peer(fd, &user));
+    close(fd);
+    assert_false(qp_holder_user_of_peer(fd, &user));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +505,8 @@ int main(void)
                                         free_loop),
         cmocka_unit_test(a_dead_unix_socket_is_replaced_and_a_live_one_is_not),
         cmocka_unit_test(a_file_that_is_no_socket_is_kept),
+        cmocka_unit_test(who_is_at_the_other_end_is_found_wherever_he_stands),
+        cmocka_unit_test(of_nobody_there_is_no_user),
     };
     assert_non_null(mkdtemp(folder));
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
