@@ -246,12 +246,11 @@ bool qp_account_reserve(struct qp_account *account)
 }
 
 /* The next write goes over what somebody restored or put there: it is kept for the case that ours turns out to be dead. */
-static void look_at_file(struct qp_account *account)
+static void look_at_file(struct qp_account *account, const struct qp_vault_record *record)
 {
     char binding[QP_DIGEST_TEXT_BYTES];
     if (!qp_vault_reread(account->keeper->vault, account->opts->name))
         return;
-    const struct qp_vault_record *record = record_of(account);
     put_binding(account->opts, binding);
     if (strcmp(record->binding, binding) != 0)
         return;
@@ -268,7 +267,7 @@ bool qp_account_mark(struct qp_account *account)
     if (!record)
         return true;
     qp_secret_free(&account->found.refresh_token);
-    look_at_file(account);
+    look_at_file(account, record);
     fill(account, record);
     record->redeeming = true;
     /* The mark takes the space that was set aside before it, so that no mark stands where there is none for what comes after. */
@@ -311,9 +310,10 @@ void qp_account_save_lazily(struct qp_account *account)
 
 bool qp_account_reread(struct qp_account *account)
 {
-    if (!account->keeper->vault)
+    const struct qp_vault_record *record = record_of(account);
+    if (!record)
         return false;
-    look_at_file(account);
+    look_at_file(account, record);
     if (!account->found.refresh_token)
         return false;
     qp_secret_free(&account->refresh_token);
