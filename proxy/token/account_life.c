@@ -356,6 +356,7 @@ void qp_account_deinit(struct qp_account *account)
     qp_timer_deinit(&account->spaced);
     qp_secret_free(&account->token);
     qp_secret_free(&account->refresh_token);
+    qp_secret_free(&account->found.refresh_token);
     qp_secret_free(&account->revoked);
 }
 

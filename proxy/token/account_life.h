@@ -22,6 +22,13 @@
 
 struct qp_attempt;
 
+/* What the vault's file held of an account when it was not as we had written it. */
+struct qp_found {
+    struct qp_secret *refresh_token; /* NULL: nothing */
+    int64_t unix_s;
+    bool redeeming;
+};
+
 struct qp_account {
     struct qp_keeper *keeper;
     const struct qp_account_opts *opts;
@@ -45,6 +52,7 @@ struct qp_account {
     unsigned failures;         /* calls in a row */
     unsigned open_redemptions; /* calls with this refresh token whose outcome nobody knows */
     bool was_interrupted;      /* the first of them in a life before this one */
+    struct qp_found found;     /* before the present redemption, or the last one */
     struct qp_account_damping damping;
     uint64_t token_calls;
     uint64_t token_call_failures;
@@ -79,7 +87,8 @@ struct qp_keeper {
     bool cache_tokens;
     char vault_error[384];        /* of the last write; empty: it went well */
     unsigned vault_failures;      /* in a row */
-    struct qp_timer vault_retry;  /* what the vault owes the disk */
+    bool owes_disk;               /* what is in memory only cannot be had again */
+    struct qp_timer vault_retry;  /* of what could not be written */
     struct qp_timer vault_lazily; /* what may as well be lost */
 
     struct qp_list orders; /* not ended yet */
@@ -147,12 +156,13 @@ void qp_account_unmark(struct qp_account *account);
 void qp_account_save(struct qp_account *account);
 /* The same some time soon: what nobody misses. */
 void qp_account_save_lazily(struct qp_account *account);
-/* The vault holds another refresh token than we do: now we do too. */
+/* The vault's file held another refresh token than we do, before the call or now: now we do too. */
 bool qp_account_reread(struct qp_account *account);
 /* Room for one more record, before a code is redeemed. */
 bool qp_account_reserve(struct qp_account *account);
+/* Something that cannot be had again is in memory only. */
 bool qp_keeper_owes_disk(const struct qp_keeper *keeper);
-/* Tries now, and again later if that fails; true if nothing is owed any more. */
+/* Writes now whatever is not on disk, and again later if that fails; true if nothing is owed any more. */
 bool qp_keeper_pay_disk(struct qp_keeper *keeper);
 void qp_keeper_init_vault(struct qp_keeper *keeper, struct qp_vault *vault, bool cache_tokens);
 void qp_keeper_deinit_vault(struct qp_keeper *keeper);

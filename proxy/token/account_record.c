@@ -15,7 +15,8 @@ enum {
 
 static struct qp_vault_record *record_of(const struct qp_account *account)
 {
-    return account->keeper->vault ? qp_vault_record(account->keeper->vault, account->opts->name) : NULL;
+    bool is_kept = account->keeper->vault && account->opts->grant != QP_GRANT_API_TOKEN;
+    return is_kept ? qp_vault_record(account->keeper->vault, account->opts->name) : NULL;
 }
 
 static int64_t now_unix_s(void)
@@ -189,6 +190,7 @@ static bool write_vault(struct qp_keeper *keeper, const char *step)
     snprintf(keeper->vault_error, sizeof(keeper->vault_error), "%s", error);
     if (is_written) {
         keeper->vault_failures = 0;
+        keeper->owes_disk = false;
         qp_timer_disarm(&keeper->vault_retry);
         qp_timer_disarm(&keeper->vault_lazily);
     }
@@ -209,15 +211,16 @@ static uint64_t try_later(struct qp_keeper *keeper)
 }
 
 /* What is not on disk yet stays in memory, in use, and is tried again. */
-static void write_or_owe(struct qp_keeper *keeper, const char *step)
+static void write_or_retry(struct qp_keeper *keeper, const char *step)
 {
     if (write_vault(keeper, step))
         return;
     uint64_t wait_ms = try_later(keeper);
-    qp_log_error(
-        "token",
-        "%s; what is new is in memory only and would be lost with this process; tried again in %llu ms",
-        keeper->vault_error, (unsigned long long)wait_ms);
+    qp_log_line(keeper->owes_disk ? QP_LOG_ERROR : QP_LOG_WARN, "token", 0, 0, "%s%s; tried again in %llu ms",
+                keeper->vault_error,
+                keeper->owes_disk ? "; what is new is in memory only and would be lost with this process"
+                                  : "",
+                (unsigned long long)wait_ms);
 }
 
 static bool set_space_aside(struct qp_keeper *keeper)
@@ -233,7 +236,7 @@ static bool set_space_aside(struct qp_keeper *keeper)
 static void pass_retry(struct qp_timer *timer)
 {
     struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_retry);
-    write_or_owe(keeper, "record");
+    write_or_retry(keeper, "record");
     if (!qp_vault_is_dirty(keeper->vault) && !set_space_aside(keeper))
         (void)try_later(keeper);
     qp_keeper_look_at_drain(keeper);
@@ -242,7 +245,7 @@ static void pass_retry(struct qp_timer *timer)
 static void pass_lazily(struct qp_timer *timer)
 {
     struct qp_keeper *keeper = QP_CONTAINER_OF(timer, struct qp_keeper, vault_lazily);
-    write_or_owe(keeper, "cache");
+    write_or_retry(keeper, "cache");
     qp_keeper_look_at_drain(keeper);
 }
 
@@ -255,12 +258,29 @@ bool qp_account_reserve(struct qp_account *account)
     return false;
 }
 
+/* The next write goes over what somebody restored or put there: it is kept for the case that ours turns out to be dead. */
+static void look_at_file(struct qp_account *account, const struct qp_vault_record *record)
+{
+    char binding[QP_DIGEST_TEXT_BYTES];
+    if (!qp_vault_reread(account->keeper->vault, account->opts->name))
+        return;
+    put_binding(account->opts, binding);
+    if (strcmp(record->binding, binding) != 0)
+        return;
+    qp_secret_free(&account->found.refresh_token);
+    account->found = (struct qp_found){.refresh_token = qp_secret_dup(record->refresh_token),
+                                       .unix_s = record->refresh_token_unix_s,
+                                       .redeeming = record->redeeming};
+}
+
 bool qp_account_mark(struct qp_account *account)
 {
     struct qp_keeper *keeper = account->keeper;
     struct qp_vault_record *record = record_of(account);
     if (!record)
         return true;
+    qp_secret_free(&account->found.refresh_token);
+    look_at_file(account, record);
     fill(account, record);
     record->redeeming = true;
     /* The mark takes the space that was set aside before it, so that no mark stands where there is none for what comes after. */
@@ -277,7 +297,7 @@ void qp_account_unmark(struct qp_account *account)
     if (!record || account->open_redemptions)
         return;
     record->redeeming = false;
-    write_or_owe(account->keeper, "mark");
+    write_or_retry(account->keeper, "mark");
 }
 
 void qp_account_save(struct qp_account *account)
@@ -286,7 +306,8 @@ void qp_account_save(struct qp_account *account)
     if (!record)
         return;
     fill(account, record);
-    write_or_owe(account->keeper, "record");
+    account->keeper->owes_disk = true;
+    write_or_retry(account->keeper, "record");
 }
 
 void qp_account_save_lazily(struct qp_account *account)
@@ -302,33 +323,37 @@ void qp_account_save_lazily(struct qp_account *account)
 
 bool qp_account_reread(struct qp_account *account)
 {
-    if (!account->keeper->vault || !qp_vault_reread(account->keeper->vault, account->opts->name))
-        return false;
-    char binding[QP_DIGEST_TEXT_BYTES];
     const struct qp_vault_record *record = record_of(account);
-    put_binding(account->opts, binding);
-    if (strcmp(record->binding, binding) != 0)
+    if (!record)
+        return false;
+    look_at_file(account, record);
+    if (!account->found.refresh_token)
         return false;
     qp_secret_free(&account->refresh_token);
-    account->refresh_token = qp_secret_dup(record->refresh_token);
-    account->refresh_token_unix_s = record->refresh_token_unix_s;
-    account->open_redemptions = record->redeeming;
-    account->was_interrupted = record->redeeming;
-    qp_log_info("token", "account '%s': the vault holds another refresh token by now, which is tried",
+    account->refresh_token = account->found.refresh_token;
+    account->refresh_token_unix_s = account->found.unix_s;
+    account->open_redemptions = account->found.redeeming;
+    account->was_interrupted = account->found.redeeming;
+    account->found = (struct qp_found){0};
+    qp_account_save(account);
+    qp_log_info("token",
+                "account '%s': somebody had put another refresh token into the vault, which is tried",
                 account->opts->name);
-    return account->refresh_token != NULL;
+    return true;
 }
 
 bool qp_keeper_owes_disk(const struct qp_keeper *keeper)
 {
-    return keeper->vault && (qp_vault_is_dirty(keeper->vault) || qp_timer_is_armed(&keeper->vault_lazily));
+    return keeper->owes_disk;
 }
 
 bool qp_keeper_pay_disk(struct qp_keeper *keeper)
 {
-    if (qp_keeper_owes_disk(keeper))
-        write_or_owe(keeper, "record");
-    return !qp_keeper_owes_disk(keeper);
+    bool is_behind = keeper->vault && (qp_vault_is_dirty(keeper->vault) || keeper->vault_failures ||
+                                       qp_timer_is_armed(&keeper->vault_lazily));
+    if (is_behind)
+        write_or_retry(keeper, "record");
+    return !keeper->owes_disk;
 }
 
 void qp_keeper_init_vault(struct qp_keeper *keeper, struct qp_vault *vault, bool cache_tokens)
@@ -342,10 +367,10 @@ void qp_keeper_init_vault(struct qp_keeper *keeper, struct qp_vault *vault, bool
 void qp_keeper_deinit_vault(struct qp_keeper *keeper)
 {
     if (!qp_keeper_pay_disk(keeper))
-        qp_log_error(
-            "token",
-            "%s; THE NEWEST TOKENS ARE LOST with this process: accounts may have to be signed in again",
-            keeper->vault_error);
+        qp_log_error("token",
+                     "%s; THE NEWEST TOKENS ARE LOST with this process: accounts may have to be signed in, "
+                     "or out, again",
+                     keeper->vault_error);
     qp_timer_deinit(&keeper->vault_retry);
     qp_timer_deinit(&keeper->vault_lazily);
 }

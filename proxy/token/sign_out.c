@@ -4,9 +4,14 @@
 
 static void end(struct qp_account *account, const char *code, const char *text)
 {
+    char whole[512];
+    snprintf(whole, sizeof(whole), "%s%s", text,
+             qp_keeper_owes_disk(account->keeper)
+                 ? "; the vault cannot be written, so a restart before that is mended brings the sign-in back"
+                 : "");
     qp_secret_free(&account->revoked);
-    qp_log_info("token", "account '%s': %s", account->opts->name, text);
-    qp_orders_hear_of_sign_out(account, code, text);
+    qp_log_info("token", "account '%s': %s", account->opts->name, whole);
+    qp_orders_hear_of_sign_out(account, code, whole);
 }
 
 static void take_answer(void *owner, const struct qp_shot_result *shot)
@@ -60,6 +65,7 @@ static void take_back(struct qp_account *account)
     *lasting = NULL;
     qp_secret_free(&account->token);
     qp_secret_free(&account->refresh_token);
+    qp_secret_free(&account->found.refresh_token);
     account->expires_ms = 1; /* long ago */
     account->refresh_token_unix_s = 0;
     account->signed_in_unix_s = 0;
