@@ -47,7 +47,8 @@ static bool is_web_address(const char *url)
     return strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
 }
 
-static void show(const struct login *login, bool no_browser)
+/* Gives the exit code: who cannot see the address cannot go there. */
+static int show(const struct login *login, bool no_browser)
 {
     char program[PATH_MAX];
     const struct qp_browser_world world = qp_browser_world();
@@ -66,7 +67,7 @@ static void show(const struct login *login, bool no_browser)
     if (!no_browser && qp_browser_choose(&world, program, sizeof program) && qp_browser_open(program, url))
         puts("A browser is being opened.");
     puts("Waiting (10 minutes at most; Ctrl-C ends it) ...");
-    fflush(stdout);
+    return qp_cli_finish_output();
 }
 
 /* A process in the background would be stopped by reading from its terminal. */
@@ -279,10 +280,10 @@ static int speak(struct qp_talk *talk, const struct qp_cli_options *options, int
 {
     struct login login = {.talk = talk};
     int code = begin(&login, talk->config->accounts[account].name);
-    if (code == EX_OK) {
-        show(&login, options->no_browser);
+    if (code == EX_OK)
+        code = show(&login, options->no_browser);
+    if (code == EX_OK)
         code = wait_for_sign_in(&login);
-    }
     qp_wipe(login.line, sizeof login.line);
     qp_reply_deinit(&login.begun);
     return code;

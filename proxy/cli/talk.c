@@ -234,9 +234,13 @@ static enum found begin_session(struct qp_talk *talk, const char *address, int *
         fprintf(stderr, "qproxy: %s is only for the user that it runs as\n", talk->where);
         *code = EX_NOPERM;
     }
-    note(talk, address,
-         result == QP_NET_STRANGER ? "a user who owns neither the configuration nor the vault listens there"
-                                   : qp_result_text(result));
+    if (result == QP_NET_STRANGER)
+        fprintf(
+            stderr,
+            "qproxy: at %s another user of this machine listens, who owns neither the configuration nor the "
+            "vault; he is told nothing\n",
+            address);
+    note(talk, address, qp_result_text(result));
     return result == QP_SELF_CANCELED || result == QP_NET_DENIED ? FOUND_AND_REFUSED : NOT_HERE;
 }
 

@@ -155,6 +155,12 @@ const char *qp_refuse_redirect_uri(const char *text)
     return why;
 }
 
+/* The ports of http and https, which browsers leave out of Host and Origin: such a name would never be called. */
+static bool is_never_written(uint16_t port)
+{
+    return port == 80 || port == 443;
+}
+
 const char *qp_refuse_authority(const char *text)
 {
     struct qp_slice port_text;
@@ -163,5 +169,7 @@ const char *qp_refuse_authority(const char *text)
     uint16_t port = 0;
     bool fine = host_text && qp_is_host(host_text) && (!port_text.at || parse_port(port_text, &port));
     qp_free(host_text);
+    if (fine && is_never_written(port))
+        return "the name without the ports 80 and 443, which browsers leave out";
     return fine ? NULL : "a host name or an address (IPv6 in brackets), with or without a port";
 }

@@ -110,11 +110,12 @@ static void a_redirect_uri_is_https_or_this_machine(void **state)
 
 static void an_authority_is_a_host_with_or_without_a_port(void **state)
 {
-    static const char *const fine[] = {"a.b",   "A.b:1",       "localhost", "10.0.0.1:65535",
-                                       "[::1]", "[fe80::1]:80"};
-    static const char *const wrong[] = {"",      ":1",     "a.b:",       "a.b:0",    "a.b:65536", "a.b:1:2",
-                                        "::1",   "[::1",   "[::1]x",     "[a.b]:1x", "a b",       "a.b/",
-                                        "u@a.b", "a.b:+1", "http://a.b", "*",        "[]",        "a.b."};
+    static const char *const fine[] = {"a.b",   "A.b:1",         "localhost", "10.0.0.1:65535",
+                                       "[::1]", "[fe80::1]:8080"};
+    static const char *const wrong[] = {"",       ":1",      "a.b:",       "a.b:0",    "a.b:65536", "a.b:1:2",
+                                        "::1",    "[::1",    "[::1]x",     "[a.b]:1x", "a b",       "a.b/",
+                                        "u@a.b",  "a.b:+1",  "http://a.b", "*",        "[]",        "a.b.",
+                                        "a.b:80", "a.b:443", "[::1]:443"};
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
         if (qp_refuse_authority(fine[i]))
             fail_msg("'%s': %s", fine[i], qp_refuse_authority(fine[i]));
