@@ -46,7 +46,7 @@ struct qp_setting {
 
 #define QP_SETTING_BY(grant) (1U << (grant))
 
-enum { QP_MOST_SETTINGS = 64 };
+enum { QP_MOST_SETTINGS = 96 };
 
 extern const struct qp_setting qp_settings[];
 extern const size_t qp_setting_count;
