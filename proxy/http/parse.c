@@ -7,8 +7,9 @@
  *
  * llhttp reads heads, chunk size lines and trailers: what is intricate. It pauses at each stop and is resumed
  * by the next call. A body by length or until close needs no parser and is counted here; so llhttp's own idea
- * of how a message is framed, of upgrades and of body-less answers is never asked: framing.c decides once,
- * and of its flags only F_CHUNKED is left.
+ * of how a message is framed, of upgrades and of body-less answers is never asked: it does not even get to see
+ * which field is which, framing.c decides once, and of llhttp's flags only F_CHUNKED is left. Its lenient flags
+ * are off, and a lint check keeps them off.
  */
 #include "http/parse.h"
 
@@ -49,9 +50,6 @@ static const uint8_t refusal_of_error[] = {
     [HPE_LF_EXPECTED] = QP_REFUSAL_LINE_END,
     [HPE_UNEXPECTED_SPACE] = QP_REFUSAL_FIELD,
     [HPE_INVALID_HEADER_TOKEN] = QP_REFUSAL_FIELD,
-    [HPE_UNEXPECTED_CONTENT_LENGTH] = QP_REFUSAL_LENGTH_REPEATED,
-    [HPE_INVALID_CONTENT_LENGTH] = QP_REFUSAL_LENGTH,
-    [HPE_INVALID_TRANSFER_ENCODING] = QP_REFUSAL_CODING,
     [HPE_INVALID_METHOD] = QP_REFUSAL_START_LINE,
     [HPE_INVALID_URL] = QP_REFUSAL_TARGET,
     [HPE_INVALID_CONSTANT] = QP_REFUSAL_START_LINE,
@@ -62,20 +60,11 @@ static const uint8_t refusal_of_error[] = {
 
 static enum qp_refusal_id explain(const struct qp_parser *parser, llhttp_errno_t error)
 {
-    const unsigned both = F_CONTENT_LENGTH | F_TRANSFER_ENCODING;
-    const bool length_or_coding =
-        error == HPE_INVALID_CONTENT_LENGTH || error == HPE_INVALID_TRANSFER_ENCODING;
     if (parser->state == QP_PARSE_IN_BODY)
         return QP_REFUSAL_CHUNK;
     /* "2.0" and "1.7" are versions, "1.x" and what is wrong behind the version is not. */
     if (error == HPE_INVALID_VERSION && parser->version_bytes == VERSION_BYTES && !parser->version_is_whole)
         return QP_REFUSAL_VERSION;
-    /* The same error stands for a bad value and for the second of the two fields: the flag tells that the
-     * other was there. */
-    if (length_or_coding &&
-        (parser->engine.flags & both) ==
-            (error == HPE_INVALID_CONTENT_LENGTH ? F_TRANSFER_ENCODING : F_CONTENT_LENGTH))
-        return QP_REFUSAL_LENGTH_AND_CODING;
     const size_t known = sizeof(refusal_of_error) / sizeof(refusal_of_error[0]);
     const enum qp_refusal_id id = error < known ? refusal_of_error[error] : QP_REFUSAL_NONE;
     return id != QP_REFUSAL_NONE ? id : QP_REFUSAL_OTHER;
@@ -191,6 +180,9 @@ static int on_header_field_complete(llhttp_t *engine)
 {
     struct qp_parser *parser = parser_of(engine);
     parser->name = collected(parser);
+    /* Every value is read as any other: llhttp would judge lengths, codings and connection options by rules of its own,
+     * which are framing.c's to judge. */
+    engine->header_state = 0;
     return 0;
 }
 
@@ -199,9 +191,6 @@ static int on_header_value_complete(llhttp_t *engine)
     struct qp_parser *parser = parser_of(engine);
     const bool in_trailers = parser->state == QP_PARSE_IN_TRAILERS;
     struct qp_fields *fields = in_trailers ? &parser->message.trailers : &parser->message.fields;
-    if (in_trailers) /* framing fields are fields like others here: not honoured, not sent on, and no reason
-                        to refuse */
-        engine->flags = F_TRAILING;
     if (fields->count == parser->limits->fields)
         return refuse_in_callback(parser, QP_REFUSAL_TOO_MANY_FIELDS);
     if (!qp_fields_add(fields, parser->arena, parser->name, qp_slice_trim(collected(parser))))
@@ -227,11 +216,12 @@ static int on_headers_complete(llhttp_t *engine)
 static int on_chunk_header(llhttp_t *engine)
 {
     struct qp_parser *parser = parser_of(engine);
+    /* As for Content-Length: a reader with signed numbers would read another size. */
+    if (engine->content_length > INT64_MAX)
+        return refuse_in_callback(parser, QP_REFUSAL_CHUNK);
     if (engine->content_length == 0) {
         parser->state = QP_PARSE_IN_TRAILERS;
         parser->section_bytes = 0;
-        engine->flags =
-            0; /* framing fields among the trailers are fields like others: never honoured, never sent on */
     }
     return stop_for(parser, QP_STOP_CHUNK);
 }
@@ -410,6 +400,9 @@ static enum qp_parse_event next_of_trailers(struct qp_parser *parser, struct qp_
         return QP_PARSE_REFUSED;
     if (parser->stop != QP_STOP_END)
         return QP_PARSE_MORE;
+    const enum qp_refusal_id refusal = qp_framing_check_trailers(&parser->message.trailers);
+    if (refusal != QP_REFUSAL_NONE)
+        return refuse(parser, refusal);
     qp_fields_mark_nominated(&parser->message.fields, &parser->message.trailers);
     return end(parser);
 }
