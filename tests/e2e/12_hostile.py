@@ -15,22 +15,8 @@ PATIENCE = 10 * SLOWNESS  # nothing is judged by it: an answer that does not com
 CUTS = 20  # of a long message
 
 
-def stage(env):
-    """A proxy in front of an origin that keeps every byte. With an API token, so that nothing but the requests goes there."""
-    origin = rig.Origin(env.places.cert("localhost.pem"), env.places.cert("localhost.key"))
-    env.on_end(origin.close)
-    token = env.write("token", env.secret("tk-%s" % os.urandom(8).hex()))
-    proxy = env.proxy(origin, log={"level": "warn", "access": "off"},
-                      account={"grant": "api_token", "api_token": "file:" + token, "client_id": None, "client_secret": None})
-    return origin, proxy
-
-
 def expected_at_origin(case):
     return list(case.before) + (list(case.reads) if case.status[-1:] == (200,) else [])
-
-
-def found_at_origin(whole):
-    return [(request.method, request.target, request.body) for request in whole]
 
 
 def check_total(origin, expected):
@@ -42,7 +28,7 @@ def check_total(origin, expected):
 
 @test("P7", limit=60, smoke=True)
 def a_malformed_request_is_refused_and_a_good_one_has_one_reading(env):
-    origin, proxy = stage(env)
+    origin, proxy = rig.start_qproxy(env)
     for case in REQUEST_CASES:
         with env.part(case.name):
             mark = origin.mark()
@@ -51,7 +37,7 @@ def a_malformed_request_is_refused_and_a_good_one_has_one_reading(env):
             assert tuple(outcome.answers) == case.status, "%r: %r" % (outcome.answers, outcome.raw[:300])
             assert outcome.closed == case.closed and not outcome.cut and not outcome.doubt, outcome
             assert outcome.doubt_at_origin is None, "at the origin: %s: %r" % (outcome.doubt_at_origin, taken)
-            assert found_at_origin(outcome.whole) == expected_at_origin(case), "at the origin: %r" % taken
+            assert rig.found_at_origin(outcome.whole) == expected_at_origin(case), "at the origin: %r" % taken
             assert outcome.rest == b"" or case.ends, "a part of it reached the origin: %r" % outcome.rest
             for text in case.lacks:
                 assert text not in taken.lower(), "%r reached the origin: %r" % (text, taken)
@@ -70,7 +56,7 @@ def places_to_cut(case):
 
 @test("P7", limit=90)
 def where_a_request_is_cut_changes_nothing(env):
-    origin, proxy = stage(env)
+    origin, proxy = rig.start_qproxy(env)
     total = 0
     for case in REQUEST_CASES:
         places = places_to_cut(case)
@@ -80,14 +66,14 @@ def where_a_request_is_cut_changes_nothing(env):
             for place, outcome in zip(places, outcomes):
                 assert outcome == (case.status, case.closed, None), "cut at %d: %r" % (place, outcome)
             assert doubt is None, "at the origin: %s" % doubt
-            assert sorted(found_at_origin(whole)) == sorted(expected_at_origin(case) * len(places)), "at the origin: %r" % whole
+            assert sorted(rig.found_at_origin(whole)) == sorted(expected_at_origin(case) * len(places)), "at the origin: %r" % whole
             assert rest == b"" or case.cut, "a part of it reached the origin: %r" % rest
     check_total(origin, total)
 
 
 @test("P6", limit=60)
 def a_malformed_answer_is_a_502_or_a_visible_cut(env):
-    origin, proxy = stage(env)
+    origin, proxy = rig.start_qproxy(env)
     for case in RESPONSE_CASES:
         with env.part(case.name):
             outcome, probe, probe_doubt = rig.run_response(proxy.connect, origin, case, PATIENCE)

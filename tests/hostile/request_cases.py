@@ -137,20 +137,20 @@ for name, rfc, must, chunks, reads in (
         ("size of 2^64 - 1", "9112 7.1", "refuse", b"ffffffffffffffff\r\nhello\r\n0\r\n\r\n", []),
         ("size of 2^63", "9112 7.1", "refuse", b"8000000000000000\r\nhello\r\n0\r\n\r\n", []),
         ("space before the size", "9112 7.1", "refuse", b" 5\r\nhello\r\n0\r\n\r\n", []),
-        ("space behind the size", "9112 7.1", "refuse", b"5 \r\nhello\r\n0\r\n\r\n", []),
-        ("tab behind the size", "9112 7.1", "refuse", b"5\t\r\nhello\r\n0\r\n\r\n", []),
+        ("space behind the size", "9112 7.1", "either", b"5 \r\nhello\r\n0\r\n\r\n", [READ_POST]),
+        ("tab behind the size", "9112 7.1", "either", b"5\t\r\nhello\r\n0\r\n\r\n", [READ_POST]),
         ("NUL behind the size", "9112 7.1", "refuse", b"5\0\r\nhello\r\n0\r\n\r\n", []),
         ("comma behind the size", "9112 7.1", "refuse", b"5,5\r\nhello\r\n0\r\n\r\n", []),
-        ("bare LF behind the size", "9112 2.2", "either", b"5\nhello\r\n0\r\n\r\n", [READ_POST]),
+        ("bare LF behind the size", "9112 7.1", "refuse", b"5\nhello\r\n0\r\n\r\n", []),
         ("bare CR behind the size", "9112 2.2", "refuse", b"5\rhello\r\n0\r\n\r\n", []),
         ("CR CR LF behind the size", "9112 2.2", "refuse", b"5\r\r\nhello\r\n0\r\n\r\n", []),
         ("no CR LF behind the data", "9112 7.1", "refuse", b"5\r\nhello0\r\n\r\n", []),
-        ("bare LF behind the data", "9112 2.2", "either", b"5\r\nhello\n0\r\n\r\n", [READ_POST]),
+        ("bare LF behind the data", "9112 7.1", "refuse", b"5\r\nhello\n0\r\n\r\n", []),
         ("bare CR behind the data", "9112 2.2", "refuse", b"5\r\nhello\r0\r\n\r\n", []),
         ("data longer than its size", "9112 7.1", "refuse", b"5\r\nhello!\r\n0\r\n\r\n", []),
         ("data shorter than its size", "9112 7.1", "refuse", b"6\r\nhello\r\n0\r\n\r\n", []),
         ("two CR LF behind the data", "9112 7.1", "refuse", b"5\r\nhello\r\n\r\n0\r\n\r\n", []),
-        ("bare LF behind the last size", "9112 2.2", "either", b"5\r\nhello\r\n0\n\r\n", [READ_POST]),
+        ("bare LF behind the last size", "9112 7.1", "refuse", b"5\r\nhello\r\n0\n\r\n", []),
         ("bare LF at the end", "9112 2.2", "either", b"5\r\nhello\r\n0\r\n\n", [READ_POST]),
         ("CR without LF at the end", "9112 2.2", "refuse", b"5\r\nhello\r\n0\r\n\rX", []),
         ("extension with a bare LF", "9112 7.1.1", "refuse", b"5;a\nb\r\nhello\r\n0\r\n\r\n", []),
@@ -159,9 +159,9 @@ for name, rfc, must, chunks, reads in (
         ("extension with a NUL", "9112 7.1.1", "refuse", b"5;a\0\r\nhello\r\n0\r\n\r\n", []),
         ("extension with an open quote", "9112 7.1.1", "refuse", b'5;a="b\r\nhello\r\n0\r\n\r\n', []),
         ("extension with a quoted LF", "9112 7.1.1", "refuse", b'5;a="\n"\r\nhello\r\n0\r\n\r\n', []),
-        ("extension without a name", "9112 7.1.1", "refuse", b"5;\r\nhello\r\n0\r\n\r\n", []),
-        ("extension of 20 KB", "9112 7.1.1", "refuse", b"5;" + b"a" * 20000 + b"\r\nhello\r\n0\r\n\r\n", []),
-        ("size of 20,000 zeros and a 5", "9112 7.1", "refuse", b"0" * 20000 + b"5\r\nhello\r\n0\r\n\r\n", []),
+        ("extension without a name", "9112 7.1.1", "either", b"5;\r\nhello\r\n0\r\n\r\n", [READ_POST]),
+        ("extension of 20 KB", "9112 7.1.1", "either", b"5;" + b"a" * 20000 + b"\r\nhello\r\n0\r\n\r\n", [READ_POST]),
+        ("size of 20,000 zeros and a 5", "9112 7.1", "either", b"0" * 20000 + b"5\r\nhello\r\n0\r\n\r\n", [READ_POST]),
         ("spaces around an extension", "9112 7.1.1", "either", b"5 ; a = b\r\nhello\r\n0\r\n\r\n", [READ_POST])):
     request("chunk: " + name, rfc, must, 400, CHUNKED + chunks, reads, cut=True)
 for name, chunks in (
@@ -183,7 +183,7 @@ for name in ("Content-Length: 3", "Transfer-Encoding: chunked", "Host: evil", "A
     field = name.encode()
     request("trailer: %s" % name.partition(":")[0], "9110 6.5.1", "either", 400, CHUNKED + b"5\r\nhello\r\n0\r\n" + field + b"\r\n\r\n",
             [READ_POST], lacks=[b"evil"], cut=True)
-for name in ("Content-Type: evil", "Cookie: evil", "Content-Encoding: evil", "Date: evil"):
+for name in ("Content-Type: evil", "Cookie: evil", "Content-Encoding: evil"):
     request("trailer: %s" % name.partition(":")[0], "9110 6.5.1", "either", 200,
             CHUNKED + b"5\r\nhello\r\n0\r\n" + name.encode() + b"\r\n\r\n", [READ_POST], lacks=[b"evil"])
 request("trailer: plain", "9110 6.5", "forward", 200, CHUNKED + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", [READ_POST])
@@ -216,7 +216,7 @@ for name, rfc, must, data, reads in (
         ("bare CR instead of the empty line", "9112 2.2", "refuse", GET + HOST + b"\rX: y\r\n\r\n", []),
         ("bare CR inside a field", "9112 2.2", "either", GET + HOST + b"X: a\rb\r\n\r\n", [READ_GET]),
         ("bare CR at the end of a field", "9112 2.2", "either", GET + HOST + b"X: a\r\r\n\r\n", [READ_GET]),
-        ("LF CR behind a field", "9112 2.2", "refuse", GET + b"Host: localhost\n\r\n\r", []),
+        ("LF CR behind a field", "9112 2.2", "either", GET + b"Host: localhost\n\r\n\r", [READ_GET]),
         ("space before a colon", "9112 5.1", "refuse", GET + HOST + b"X : y\r\n\r\n", []),
         ("tab before a colon", "9112 5.1", "refuse", GET + HOST + b"X\t: y\r\n\r\n", []),
         ("space before Host's colon", "9112 5.1", "refuse", GET + b"Host : localhost\r\n\r\n", []),
@@ -248,7 +248,7 @@ for name, rfc, must, data, reads in (
     request("field: " + name, rfc, must, 400, data, reads)
 for name, lines in (("8-bit value", b"X: \xe4\xf6\xfc\r\n"), ("tab in a value", b"X: a\tb\r\n"), ("no space behind the colon", b"X:y\r\n"),
                     ("spaces around a value", b"X:  \t y \t\r\n"), ("empty value", b"X:\r\n"), ("odd but good name", b"!#$%&'*+-.^_`|~9: y\r\n"),
-                    ("colons in a value", b"X: a: b: c\r\n"), ("the same name 100 times", b"X: y\r\n" * 100),
+                    ("colons in a value", b"X: a: b: c\r\n"), ("the same name 80 times", b"X: y\r\n" * 80),
                     ("Connection names Host and Authorization", b"Connection: host, authorization, content-length, via\r\n"),
                     ("Connection with empty elements", b"Connection: ,, ,keep-alive,,\r\n")):
     request("field: " + name, "9110 5.5", "forward", 200, GET + HOST + lines + b"\r\n", [READ_GET])
@@ -324,27 +324,29 @@ request("start: HTTP/1.0 with keep-alive", "9112 9.3", "forward", 200, b"GET " +
 
 # ---- target ----
 
-for name, must, target, read in (
-        ("none", "refuse", b"", None), ("* with GET", "refuse", b"*", None), ("no slash", "refuse", b"API/v3/x", None),
-        ("a fragment", "refuse", b"/API/v3/x#y", None), ("only a fragment", "refuse", b"/#", None), ("a space", "refuse", b"/API/v3/x y", None),
-        ("a tab", "refuse", b"/API/v3/x\ty", None), ("a NUL", "refuse", b"/API/v3/x\0", None), ("a control", "refuse", b"/API/v3/\x01", None),
-        ("a DEL", "refuse", b"/API/v3/\x7f", None), ("8 bits", "refuse", b"/API/v3/\xe4", None), ("a bare CR", "refuse", b"/API/v3/\rx", None),
-        ("another scheme", "refuse", b"ftp://localhost/API/v3/x", None), ("a file URL", "refuse", b"file:///etc/passwd", None),
-        ("a scheme without an authority", "refuse", b"http:/API/v3/x", None), ("an empty authority", "refuse", b"http:///API/v3/x", None),
-        ("userinfo", "refuse", b"http://user:secret@localhost/API/v3/x", None),
-        ("an absolute one with a bad port", "refuse", b"http://localhost:99999/API/v3/x", None),
-        ("authority-form with GET", "refuse", b"localhost:443", None), ("a backslash first", "refuse", b"\\API\\v3\\x", None),
-        ("a question mark first", "refuse", b"?x", None)):
-    request("target: " + name, "9112 3.2", must, 400, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+for name, must, target in (
+        ("none", "refuse", b""), ("* with GET", "refuse", b"*"), ("no slash", "refuse", b"API/v3/x"),
+        ("a fragment", "refuse", b"/API/v3/x#y"), ("only a fragment", "refuse", b"/#"), ("a space", "refuse", b"/API/v3/x y"),
+        ("a tab", "refuse", b"/API/v3/x\ty"), ("a NUL", "refuse", b"/API/v3/x\0"), ("a control", "refuse", b"/API/v3/\x01"),
+        ("a DEL", "refuse", b"/API/v3/\x7f"), ("8 bits", "refuse", b"/API/v3/\xe4"), ("a bare CR", "refuse", b"/API/v3/\rx"),
+        ("another scheme", "either", b"ftp://localhost/API/v3/x"), ("a file URL", "refuse", b"file:///etc/passwd"),
+        ("a scheme without an authority", "refuse", b"http:/API/v3/x"), ("an empty authority", "refuse", b"http:///API/v3/x"),
+        ("userinfo", "refuse", b"http://user:secret@localhost/API/v3/x"),
+        ("an absolute one with a bad port", "refuse", b"http://localhost:99999/API/v3/x"),
+        ("authority-form with GET", "refuse", b"localhost:443"), ("a backslash first", "refuse", b"\\API\\v3\\x"),
+        ("a question mark first", "refuse", b"?x")):
+    request("target: " + name, "9112 3.2", must, 400, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+            [READ_GET] if must == "either" else ())
 for name, target, read in (
         ("percent case and dot segments", b"/API/v3/a/../%2e%2E/%2f?x=%zz", None), ("double slash", b"//API/v3//x", None),
-        ("a host-like double slash", b"//evil/API/v3/x", None), ("an encoded NUL", b"/API/v3/%00", None),
+        ("a host-like double slash", b"//evil/API/v3/x", None),
         ("an encoded CR LF", b"/API/v3/%0d%0aX:%20y", None), ("an empty query", b"/API/v3/x?", None), ("a colon", b"/API/v3/x:y@z", None),
         ("a semicolon and pipes", b"/API/v3/x;y=1|2{3}^`\"<>", None),
         ("absolute-form", b"http://localhost/API/v3/x", "/API/v3/x"), ("absolute-form in capitals", b"HTTP://LOCALHOST/API/v3/x", "/API/v3/x"),
         ("absolute-form without a path", b"http://localhost", "/"), ("absolute-form with only a query", b"http://localhost?x=1", "/?x=1")):
     request("target: " + name, "9112 3.2", "forward", 200, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n",
             [("GET", read or target.decode(), b"")], lacks=[b"evil\r\n"])
+request("target: an encoded NUL", "3986 7.3", "either", 200, b"GET /API/v3/%00 HTTP/1.1\r\n" + HOST + b"\r\n", [("GET", "/API/v3/%00", b"")])
 request("target: absolute-form for another host", "9112 3.2.2", "either", 200, b"GET http://evil.example/API/v3/x HTTP/1.1\r\n" + HOST + b"\r\n",
         [READ_GET], lacks=[b"evil"])
 request("target: absolute-form without a Host field", "9112 3.2", "refuse", 400, b"GET http://localhost/API/v3/x HTTP/1.1\r\n\r\n")
@@ -436,7 +438,7 @@ request("size: a name of 40 KB", "6585 5", "either", 431, GET + HOST + b"X" * 40
 request("size: a field without an end", "6585 5", "refuse", 431, GET + HOST + b"X: " + b"y" * 300000)
 request("size: 201 fields", "6585 5", "either", 431, GET + HOST + b"X: y\r\n" * 200 + b"\r\n", [READ_GET])
 request("size: 200 fields", "6585 5", "either", 200, GET + HOST + b"X: y\r\n" * 199 + b"\r\n", [READ_GET])
-request("size: 20,000 fields", "6585 5", "refuse", 431, GET + HOST + b"X: y\r\n" * 20000 + b"\r\n")
+request("size: 20,000 fields", "6585 5", "either", 431, GET + HOST + b"X: y\r\n" * 20000 + b"\r\n", [READ_GET])
 request("size: a field of 15 KB", "6585 5", "either", 200, GET + HOST + b"X: " + b"y" * 15000 + b"\r\n\r\n", [READ_GET])
 
 # ---- cut: the client's side ends ----

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import select
 import sys
 import time
@@ -59,6 +60,26 @@ class Origin(scripted_origin.ScriptedOrigin):
         """What came since then, by connection."""
         taken = [bytes(conn.received[mark.get(conn, 0):]) for conn in list(self.connections)]
         return [data for data in taken if data]
+
+
+def start_origin(env):
+    origin = Origin(env.places.cert("localhost.pem"), env.places.cert("localhost.key"))
+    env.on_end(origin.close)
+    return origin
+
+
+def start_qproxy(env):
+    """(origin, proxy). With an API token, so that nothing but the requests goes to the origin."""
+    origin = start_origin(env)
+    token = env.write("token", env.secret("tk-%s" % os.urandom(8).hex()))
+    proxy = env.proxy(origin, log={"level": "warn", "access": "off"},
+                      account={"grant": "api_token", "api_token": "file:" + token, "client_id": None, "client_secret": None})
+    return origin, proxy
+
+
+def found_at_origin(whole):
+    """(method, target, body) of each; absolute-form, which agrees with Host here, as origin-form."""
+    return [(request.method, re.sub(r"^(?i:https?)://[^/?]*", "", request.target) or "/", request.body) for request in whole]
 
 
 def reading_at_origin(taken):

@@ -5,7 +5,7 @@ import re
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])")
-STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)")
 FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*")
 AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+;=%]+)(?::[0-9]{1,5})?")
 LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -100,10 +100,10 @@ def _target(method, target, host):
         raise Doubt("CONNECT: what follows is no HTTP")
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return
-    absolute = re.fullmatch(rb"https?://([^/?]*)(?:[/?].*)?", target)
+    absolute = re.fullmatch(rb"(?i:https?)://([^/?]*)(?:[/?].*)?", target)
     if not absolute:
         raise Doubt("the target %r" % target[:60])
-    if absolute.group(1) != host:
+    if absolute.group(1).lower() != host.lower():
         raise Doubt("the target names %r and Host %r" % (absolute.group(1), host))
 
 
