@@ -100,26 +100,6 @@ static struct qp_slice collected(struct qp_parser *parser)
     return text;
 }
 
-/* The byte so many places before `at`, also when it came with an earlier input; NUL before the start. llhttp
- * swallows what stands between the spans of a start line: more than one space, and "RTSP/" or "ICE/" where
- * "HTTP/" belongs. */
-static char byte_before(const struct qp_parser *parser, const char *at, size_t distance)
-{
-    const size_t in_window = (size_t)(at - parser->window);
-    if (distance <= in_window)
-        return at[-(ptrdiff_t)distance];
-    const size_t in_tail = distance - in_window;
-    return in_tail <= parser->tail_bytes ? parser->tail[parser->tail_bytes - in_tail] : '\0';
-}
-
-static bool stands_before(const struct qp_parser *parser, const char *at, struct qp_slice what)
-{
-    for (size_t distance = 1; distance <= what.len; distance++)
-        if (byte_before(parser, at, distance) != what.at[what.len - distance])
-            return false;
-    return byte_before(parser, at, what.len + 1) != ' ';
-}
-
 static int on_piece(llhttp_t *engine, const char *at, size_t bytes)
 {
     return collect(parser_of(engine), at, bytes);
@@ -128,7 +108,7 @@ static int on_piece(llhttp_t *engine, const char *at, size_t bytes)
 static int on_url(llhttp_t *engine, const char *at, size_t bytes)
 {
     struct qp_parser *parser = parser_of(engine);
-    if (parser->text_bytes == 0 && bytes > 0 && !stands_before(parser, at, QP_SLICE(" ")))
+    if (parser->text_bytes == 0 && bytes > 0 && !qp_tail_stands_before(&parser->tail, at, QP_SLICE(" ")))
         return refuse_in_callback(parser, QP_REFUSAL_START_LINE);
     if (parser->text_bytes + bytes > parser->limits->target_bytes)
         return refuse_in_callback(parser, QP_REFUSAL_TARGET_TOO_LONG);
@@ -148,7 +128,7 @@ static int on_version(llhttp_t *engine, const char *at, size_t bytes)
 {
     struct qp_parser *parser = parser_of(engine);
     const struct qp_slice before = engine->type == HTTP_REQUEST ? QP_SLICE(" HTTP/") : QP_SLICE("HTTP/");
-    if (parser->version_bytes == 0 && bytes > 0 && !stands_before(parser, at, before))
+    if (parser->version_bytes == 0 && bytes > 0 && !qp_tail_stands_before(&parser->tail, at, before))
         return refuse_in_callback(parser, QP_REFUSAL_START_LINE);
     parser->version_bytes = (uint8_t)(parser->version_bytes + bytes);
     return 0;
@@ -226,6 +206,13 @@ static int on_chunk_header(llhttp_t *engine)
     return stop_for(parser, QP_STOP_CHUNK);
 }
 
+/* llhttp takes a DEL in a quoted value. What an extension says is nobody's concern, and goes nowhere. */
+static int on_extension(llhttp_t *engine, const char *at, size_t bytes)
+{
+    return qp_is_field_value(qp_slice(at, bytes)) ? 0
+                                                  : refuse_in_callback(parser_of(engine), QP_REFUSAL_CHUNK);
+}
+
 static int on_body(llhttp_t *engine, const char *at, size_t bytes)
 {
     if (bytes == 0) /* resumed without input */
@@ -252,23 +239,14 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_piece,
     .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_extension_name = on_extension,
+    .on_chunk_extension_value = on_extension,
     .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
 
 /* ---- pulling ---- */
-
-/* Keeps the last bytes of the input for byte_before(). */
-static void remember_tail(struct qp_parser *parser, struct qp_slice taken)
-{
-    const size_t fresh = taken.len < QP_PARSE_TAIL_BYTES ? taken.len : QP_PARSE_TAIL_BYTES;
-    const size_t room = QP_PARSE_TAIL_BYTES - fresh;
-    const size_t kept = parser->tail_bytes < room ? parser->tail_bytes : room;
-    memmove(parser->tail, parser->tail + parser->tail_bytes - kept, kept);
-    memcpy(parser->tail + kept, taken.at + taken.len - fresh, fresh);
-    parser->tail_bytes = (uint8_t)(kept + fresh);
-}
 
 /* Runs the engine over at most `room` bytes of the input, up to the next stop, and gives how many it took.
  * False: refused. */
@@ -282,7 +260,7 @@ static bool run(struct qp_parser *parser, struct qp_slice *input, size_t room, s
         llhttp_resume(&parser->engine);
     else if (offered.len == 0)
         return true;
-    parser->window = offered.at;
+    parser->tail.window = offered.at;
     const llhttp_errno_t error = llhttp_execute(&parser->engine, offered.at, offered.len);
     if (error != HPE_OK && error != HPE_PAUSED) {
         refuse(parser, explain(parser, error)); /* keeps the reason of a callback */
@@ -290,7 +268,7 @@ static bool run(struct qp_parser *parser, struct qp_slice *input, size_t room, s
     }
     *taken = error == HPE_PAUSED ? (size_t)(llhttp_get_error_pos(&parser->engine) - offered.at) : offered.len;
     if (!parser->version_is_whole && *taken > 0)
-        remember_tail(parser, qp_slice(offered.at, *taken));
+        qp_tail_keep(&parser->tail, qp_slice(offered.at, *taken));
     if (*taken > 0)
         *input = qp_slice(input->at + *taken, input->len - *taken);
     return true;
@@ -369,6 +347,35 @@ static bool take_method(struct qp_parser *parser, struct qp_slice *input)
     return true;
 }
 
+/* How much of the input may be run: less than all when a CR in a status line has no LF behind it, which llhttp would take for
+ * a line's end if it is another CR. */
+static size_t sound_bytes(struct qp_parser *parser, struct qp_slice input)
+{
+    if (parser->status_line_is_whole)
+        return input.len;
+    const char *cr = parser->has_cr ? NULL : memchr(input.at, '\r', input.len);
+    const size_t behind = cr ? (size_t)(cr - input.at) + 1 : 0;
+    parser->has_cr |= cr != NULL;
+    if (!parser->has_cr || behind == input.len)
+        return input.len;
+    parser->status_line_is_whole = true;
+    return input.at[behind] == '\n' ? input.len : behind;
+}
+
+static bool run_head(struct qp_parser *parser, struct qp_slice *input)
+{
+    const size_t sound = sound_bytes(parser, *input);
+    struct qp_slice part = qp_slice(input->at, sound);
+    if (!run_section(parser, &part, QP_REFUSAL_HEAD_TOO_LARGE))
+        return false;
+    if (sound < input->len) {
+        refuse(parser, QP_REFUSAL_LINE_END);
+        return false;
+    }
+    *input = part;
+    return true;
+}
+
 static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slice *input)
 {
     if (parser->state == QP_PARSE_AT_START && !skip_empty_lines(parser, input))
@@ -380,7 +387,7 @@ static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slic
         return QP_PARSE_REFUSED;
     if (!parser->method_is_whole)
         return QP_PARSE_MORE;
-    if (!run_section(parser, input, QP_REFUSAL_HEAD_TOO_LARGE))
+    if (!run_head(parser, input))
         return QP_PARSE_REFUSED;
     if (parser->stop != QP_STOP_HEAD)
         return QP_PARSE_MORE;
@@ -535,6 +542,7 @@ void qp_parser_init(struct qp_parser *parser, enum qp_direction direction,
         .arena = arena,
         .first_chunk = true,
         .method_is_whole = direction == QP_RESPONSE,
+        .status_line_is_whole = direction == QP_REQUEST,
     };
     llhttp_init(&parser->engine, direction == QP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 }

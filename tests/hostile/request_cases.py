@@ -157,6 +157,7 @@ for name, rfc, must, chunks, reads in (
         ("extension with a bare CR", "9112 7.1.1", "refuse", b"5;a\rb\r\nhello\r\n0\r\n\r\n", []),
         ("extension with a control", "9112 7.1.1", "refuse", b"5;a\x01\r\nhello\r\n0\r\n\r\n", []),
         ("extension with a NUL", "9112 7.1.1", "refuse", b"5;a\0\r\nhello\r\n0\r\n\r\n", []),
+        ("extension with a quoted DEL", "9110 5.6.4", "refuse", b'5;a="\x7f"\r\nhello\r\n0\r\n\r\n', []),
         ("extension with an open quote", "9112 7.1.1", "refuse", b'5;a="b\r\nhello\r\n0\r\n\r\n', []),
         ("extension with a quoted LF", "9112 7.1.1", "refuse", b'5;a="\n"\r\nhello\r\n0\r\n\r\n', []),
         ("extension without a name", "9112 7.1.1", "either", b"5;\r\nhello\r\n0\r\n\r\n", [READ_POST]),

@@ -101,6 +101,7 @@ for name, rfc, must, data in (
         ("HTTP/0.9 body", "9112 4", "refuse", b"<html>hello</html>\n"), ("an empty line first", "9112 4", "either", b"\r\n" + SIZED + b"hello"),
         ("a bare LF first", "9112 4", "either", b"\n" + SIZED + b"hello"), ("bare LF behind the line", "9112 2.2", "either", b"HTTP/1.1 200 OK\n" + TEXT + b"Content-Length: 5\r\n\r\nhello"),
         ("bare LF behind a line without reason", "9112 2.2", "either", b"HTTP/1.1 200\n" + TEXT + b"Content-Length: 5\r\n\r\nhello"),
+        ("CR CR behind the line", "9112 2.2", "refuse", b"HTTP/1.1 200 OK\r\rX: y\r\n" + TEXT + b"Content-Length: 5\r\n\r\nhello"),
         ("bare CR in the reason", "9112 2.2", "refuse", b"HTTP/1.1 200 O\rK\r\n" + TEXT + b"Content-Length: 5\r\n\r\nhello"),
         ("TLS alert in plaintext", "9112 4", "refuse", b"\x15\x03\x01\x00\x02\x02\x28"), ("HTTP/2 frames", "9112 4", "refuse", b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64")):
     response("line: " + name, rfc, must, 502, data, b"hello", end="close")

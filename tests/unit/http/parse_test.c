@@ -194,12 +194,13 @@ static void the_no_body_expectation_lasts_to_the_final_response(void **state)
 /* What describes the content or the client may stand among trailers; nothing honours it, nothing sends it on. */
 static void trailers_are_kept_apart_and_change_nothing(void **state)
 {
-    check_request("POST / HTTP/1.1\r\n" HOST
-                  "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nContent-Type: x\r\n"
-                  "Cookie: a\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
-                  "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\nBODY 1 a\nEND\n"
-                  "| X-Sum: 1\n| Content-Type: x\n| Cookie: a\n"
-                  "HEAD GET / 1.1 none keep-alive\n| Host: a\nEND\n");
+    check_request(
+        "POST / HTTP/1.1\r\n" HOST
+        "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nContent-Type: x\r\n"
+        "Cookie: a\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+        "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\nBODY 1 a\nEND\n"
+        "| X-Sum: 1\n| Content-Type: x\n| Cookie: a\n"
+        "HEAD GET / 1.1 none keep-alive\n| Host: a\nEND\n");
 }
 
 /* RFC 9110 section 7.6.1: "remove any header or trailer field(s) from the message with the same name". */
