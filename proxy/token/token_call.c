@@ -24,6 +24,8 @@ static const struct failure_row failure_rows[] = {
     {QP_NET_RESOLVE, "resolve", "the token endpoint's host name does not resolve: check token_url and DNS"},
     {QP_NET_REFUSED, "connection_refused", "the token endpoint refuses the connection: check token_url"},
     {QP_NET_TIMEOUT, "timeout", "the token endpoint does not answer in time"},
+    {QP_NET_TLS_TIMEOUT, "timeout", "the token endpoint does not finish the TLS handshake in time"},
+    {QP_NET_DESCRIPTORS, "no_descriptors", "qproxy has no file descriptors left: raise its limit (ulimit -n)"},
     {QP_HTTP_TOO_LARGE, "too_large", "the token endpoint's answer is over its limit: check token_url"},
     {QP_HTTP_MALFORMED, "not_http", "the token endpoint's answer is not valid HTTP: check token_url"},
     {QP_HTTP_TRUNCATED, "cut", "the token endpoint's answer was cut short"},
