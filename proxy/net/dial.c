@@ -42,7 +42,7 @@ struct attempt {
 };
 
 /* What a dial knows of an address. */
-enum mark { UNTRIED, UNDER_WAY, FAILED };
+enum { UNTRIED, UNDER_WAY, FAILED };
 
 struct qp_dial {
     struct qp_dialer *dialer;
@@ -54,7 +54,7 @@ struct qp_dial {
     struct qp_timer stagger; /* to the next attempt */
     struct qp_timer handshake;
     struct qp_answer *answer; /* NULL: not resolved yet */
-    uint8_t *marks;           /* an enum mark for each of its addresses */
+    uint8_t *marks;           /* what is known of each of its addresses */
     struct qp_list attempts;  /* oldest first */
     unsigned attempt_count;
     struct qp_stream *stream; /* connected, in its handshake */
@@ -127,7 +127,7 @@ static void drop_attempt(struct attempt *attempt)
     qp_stream_close(&attempt->stream, false);
 }
 
-static void drop_attempts(struct qp_dial *dial, enum mark mark)
+static void drop_attempts(struct qp_dial *dial, uint8_t mark)
 {
     while (dial->attempt_count > 0) {
         struct attempt *attempt = QP_CONTAINER_OF(dial->attempts.next, struct attempt, link);

@@ -174,7 +174,6 @@ static void an_address_that_cuts_the_handshake_is_followed_by_the_next(void **st
     run_for_ms(20);
     dial(&outcome);
     assert_int_equal(outcome.result, QP_NET_RESET);
-    assert_non_null(strstr(outcome.detail, "closed during the TLS handshake"));
     qp_listener_close(&listener);
 }
 

@@ -58,7 +58,6 @@ static void faults_are_explained_in_words(void **state)
          "certificate expired, issuer not trusted"},
         {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, 0x80000000, "certificate not accepted (flags 0x80000000)"},
         {MBEDTLS_ERR_SSL_INVALID_RECORD, 0, "the other side does not speak TLS"},
-        {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, 0, "the other side refused with a TLS alert"},
     };
     char words[96];
 
