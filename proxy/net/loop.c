@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { QUESTION_ROUNDS = 20, QUESTION_ROUND_MS = 5 }; /* how long the end of a loop waits for the resolver */
@@ -68,13 +70,23 @@ void qp_loop_settle(struct qp_loop *loop)
         qp_stream_attend(QP_CONTAINER_OF(link, struct qp_stream, attention));
 }
 
+/* There is nothing to run on: better a line that says why than a contract that breaks. */
+static void require_from_system(int error)
+{
+    if (error == 0)
+        return;
+    qp_log_error("net", "an event loop cannot be made: %s; raise LimitNOFILE (ulimit -n) or have fewer workers",
+                 uv_strerror(error));
+    exit(EX_OSERR);
+}
+
 struct qp_loop *qp_loop_new(void)
 {
     struct qp_loop *loop = qp_alloc(sizeof(*loop));
 
     /* A socket that the other side has closed is an error of write(), not a signal. */
     signal(SIGPIPE, SIG_IGN);
-    qp_require(uv_loop_init(&loop->uv) == 0);
+    require_from_system(uv_loop_init(&loop->uv));
     loop->uv.data = loop;
     qp_list_init(&loop->jobs);
     qp_list_init(&loop->attention);
@@ -228,8 +240,8 @@ void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *c
 
     watch->handler = handler;
     watch->context = context;
-    qp_require(uv_signal_init(&loop->uv, &watch->uv) == 0);
-    qp_require(uv_signal_start(&watch->uv, on_signal, signum) == 0);
+    require_from_system(uv_signal_init(&loop->uv, &watch->uv));
+    require_from_system(uv_signal_start(&watch->uv, on_signal, signum));
 }
 
 struct qp_block *qp_block_take(struct qp_loop *loop)

@@ -20,6 +20,7 @@ struct qp_job {
     void (*run)(struct qp_job *job);
 };
 
+/* For the start: ends the process with a message where the system has no descriptors for it. */
 struct qp_loop *qp_loop_new(void);
 /* Runs until qp_loop_stop(). Binds the loop to the calling thread. */
 void qp_loop_run(struct qp_loop *loop);

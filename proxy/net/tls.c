@@ -374,7 +374,6 @@ void qp_tls_explain(int answer, uint32_t verify_flags, char *out, size_t size)
         int answer;
         const char *words;
     } map[] = {
-        {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, "the other side refused with a TLS alert"},
         {MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION, "no common TLS version (1.2 or 1.3)"},
         {MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE, "no common cipher suite, group or signature"},
         {MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL, "the other side does not speak http/1.1"},

@@ -408,12 +408,24 @@ def a_body_that_finds_no_descriptor_for_its_copy_is_sent_all_the_same(env):
     proxy.wait_log("not replayable")
 
 
-@test("P8")
-def a_limit_on_descriptors_that_is_too_low_is_told_at_the_start(env):
-    binary = env.places.qproxy
-    script = env.write("limited", '#!/bin/sh\nulimit -n 600 && exec "%s" "$@"\n' % binary, stat.S_IRWXU)
+def limit_descriptors(env, count):
+    """For every proxy of this test, from its start."""
+    script = env.write("limited", '#!/bin/sh\nulimit -n %d && exec "%s" "$@"\n' % (count, env.places.qproxy), stat.S_IRWXU)
     env.places = copy.copy(env.places)
     env.places.qproxy = script
+
+
+@test("P8")
+def a_start_without_descriptors_says_so(env):
+    limit_descriptors(env, 24)
+    path = env.write("many.json", json.dumps(env.config("https://localhost:9", workers=9)))
+    code, _, log = env.run(["run", "-c", path])
+    assert code == 71 and "an event loop cannot be made: too many open files; raise LimitNOFILE" in log, log
+
+
+@test("P8")
+def a_limit_on_descriptors_that_is_too_low_is_told_at_the_start(env):
+    limit_descriptors(env, 600)
     origin = env.origin()
     proxy = env.proxy(origin, limits={"connections": 1000, "origin_connections": 50})
     proxy.wait_log("600 .*limits.connections.*LimitNOFILE")

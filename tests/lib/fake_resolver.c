@@ -68,7 +68,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     while (fgets(line, sizeof(line), hosts)) {
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "delay ", 6) == 0)
-            usleep((useconds_t)atoi(line + 6) * 1000);
+            usleep((useconds_t)strtoul(line + 6, NULL, 10) * 1000);
         else if (strncmp(line, "fail ", 5) == 0)
             result = failure_named(line + 5);
         else if (*line)
