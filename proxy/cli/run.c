@@ -57,8 +57,7 @@ static void judge_descriptor_limit(const struct daemon *daemon)
     const struct qp_daemon_opts *opts = &daemon->control.opts;
     const uint64_t own = OWN_DESCRIPTORS + (uint64_t)opts->workers * (OWN_DESCRIPTORS + opts->listener_count);
     const uint64_t clients = daemon->config->limits.connections;
-    const uint64_t origins =
-        daemon->config->limits.origin_connections * opts->workers * opts->account_count;
+    const uint64_t origins = daemon->config->limits.origin_connections * opts->workers * opts->account_count;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= own + clients + origins)
         return;

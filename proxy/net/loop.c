@@ -75,7 +75,8 @@ static void require_from_system(int error)
 {
     if (error == 0)
         return;
-    qp_log_error("net", "an event loop cannot be made: %s; raise LimitNOFILE (ulimit -n) or have fewer workers",
+    qp_log_error("net",
+                 "an event loop cannot be made: %s; raise LimitNOFILE (ulimit -n) or have fewer workers",
                  uv_strerror(error));
     exit(EX_OSERR);
 }

@@ -58,7 +58,7 @@ struct qp_loop {
     unsigned spare_block_count;
     unsigned stream_count;
     unsigned question_count; /* to the resolver, in the hands of libuv's threads */
-    int reserve_fd; /* given up for a moment when a listener finds no descriptor */
+    int reserve_fd;          /* given up for a moment when a listener finds no descriptor */
     unsigned signal_count;
     bool running;
     uv_thread_t thread;

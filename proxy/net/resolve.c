@@ -186,8 +186,8 @@ const char *qp_resolver_host(const struct qp_resolver *resolver)
 
 static bool is_answer_usable(const struct qp_resolver *resolver)
 {
-    return resolver->answer && (resolver->is_numeric || qp_loop_now_ms(resolver->loop) -
-                                                                resolver->answered_ms < STALE_MS);
+    return resolver->answer &&
+           (resolver->is_numeric || qp_loop_now_ms(resolver->loop) - resolver->answered_ms < STALE_MS);
 }
 
 static void tell_waiting(struct qp_resolver *resolver, enum qp_result result)
@@ -272,8 +272,8 @@ static void ask(struct qp_resolver *resolver)
 
     question->resolver = resolver;
     question->loop = resolver->loop;
-    int error = uv_getaddrinfo(&resolver->loop->uv, &question->request, on_resolved, resolver->host, NULL,
-                               &hints);
+    int error =
+        uv_getaddrinfo(&resolver->loop->uv, &question->request, on_resolved, resolver->host, NULL, &hints);
     if (error == 0) {
         resolver->question = question;
         resolver->loop->question_count++;

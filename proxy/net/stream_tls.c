@@ -103,7 +103,8 @@ static void fail(struct qp_stream *stream, int answer)
 
     session->answer = answer;
     if (answer == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-        qp_tls_explain_alert(session->ssl.MBEDTLS_PRIVATE(in_msg)[1], session->detail, sizeof(session->detail));
+        qp_tls_explain_alert(session->ssl.MBEDTLS_PRIVATE(in_msg)[1], session->detail,
+                             sizeof(session->detail));
     else
         qp_tls_explain(verify ? MBEDTLS_ERR_X509_CERT_VERIFY_FAILED : answer, flags, session->detail,
                        sizeof(session->detail));

@@ -13,11 +13,11 @@ static int open_error;
 static int shutdown_error;
 static int reset_error;
 
-#define WRAPPED(call, error, parameters, arguments)     \
-    int __real_##call parameters;                       \
-    int __wrap_##call parameters;                       \
-    int __wrap_##call parameters                        \
-    {                                                   \
+#define WRAPPED(call, error, parameters, arguments)              \
+    int __real_##call parameters;                                \
+    int __wrap_##call parameters;                                \
+    int __wrap_##call parameters                                 \
+    {                                                            \
         return (error) != 0 ? (error) : __real_##call arguments; \
     }
 

@@ -67,7 +67,8 @@ static void faults_are_explained_in_words(void **state)
         assert_string_equal(words, cases[i].words);
     }
     qp_tls_explain_alert(70, words, sizeof(words));
-    assert_string_equal(words, "the other side refused with TLS alert 70: no common TLS version (1.2 or 1.3)");
+    assert_string_equal(words,
+                        "the other side refused with TLS alert 70: no common TLS version (1.2 or 1.3)");
     qp_tls_explain_alert(255, words, sizeof(words));
     assert_string_equal(words, "the other side refused with TLS alert 255");
     qp_tls_explain(MBEDTLS_ERR_SSL_ALLOC_FAILED, 0, words, sizeof(words));
