@@ -129,6 +129,8 @@ const struct qp_setting qp_settings[] = {
     DURATION("timeouts.client_body", timeouts.client_body_ms, "30s", 100, HOUR_MS, "Longest silence of a client within a body, in either direction."),
     DURATION("timeouts.client_idle", timeouts.client_idle_ms, "75s", 100, DAY_MS, "How long a client's connection may rest between requests."),
     DURATION("timeouts.origin_connect", timeouts.origin_connect_ms, "5s", 100, 5 * MINUTE_MS, "To connect to the origin, TLS handshake included."),
+    DURATION("timeouts.origin_handshake", timeouts.origin_handshake_ms, "3s", 50, 5 * MINUTE_MS, "Within origin_connect: for the TLS handshake at one of the origin's addresses, before the next one is tried."),
+    DURATION("timeouts.origin_resolve", timeouts.origin_resolve_ms, "30s", 1000, DAY_MS, "How long the origin's resolved addresses are used before they are looked up anew (in the background, and used on for up to a day if that fails)."),
     DURATION("timeouts.origin_response", timeouts.origin_response_ms, "2m", 100, DAY_MS, "Longest silence of the origin: before its answer begins, and within it."),
     DURATION("timeouts.origin_idle", timeouts.origin_idle_ms, "1m", 100, HOUR_MS, "How long an unused connection to the origin is kept."),
     DURATION("timeouts.token_wait", timeouts.token_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a token."),
