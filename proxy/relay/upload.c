@@ -48,6 +48,7 @@ enum qp_result qp_upload_pump(struct relayed *r)
 {
     if (!can_send(r))
         return QP_OK;
+    const uint64_t sent_before = r->attempt.sent_bytes;
     while (r->attempt.sent_bytes < r->kept.total && !qp_exchange_is_full(r->attempt.exchange)) {
         struct qp_slice bytes;
         enum qp_result result = qp_kept_read(&r->kept, r->attempt.sent_bytes, &bytes);
@@ -58,6 +59,11 @@ enum qp_result qp_upload_pump(struct relayed *r)
         if (!r->kept.whole)
             qp_kept_release(&r->kept, r->attempt.sent_bytes);
     }
+    /* The client's turn; or the origin's, whose time begins when it has its fill. */
+    if (!qp_exchange_is_full(r->attempt.exchange))
+        qp_rate_stop(&r->attempt.upload_rate);
+    else if (!r->attempt.upload_rate.runs)
+        qp_rate_begin(&r->attempt.upload_rate, qp_loop_now_ms(r->relay->loop), sent_before);
     if (r->attempt.sent_bytes < r->kept.total)
         qp_request_pause(r->request);
     else if (qp_request_has_ended(r->request))
