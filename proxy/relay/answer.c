@@ -194,10 +194,18 @@ void qp_answer_piece(struct relayed *r, struct qp_slice piece)
         qp_request_send(r->request, piece);
         break;
     }
-    if (qp_request_is_full(r->request)) {
+    if (qp_request_is_full(r->request))
         qp_exchange_pause(r->attempt.exchange);
-        qp_rate_stop(&r->attempt.answer_rate);
-    }
+    qp_answer_note_turn(r);
+}
+
+void qp_answer_note_turn(struct relayed *r)
+{
+    const uint64_t now_ms = qp_loop_now_ms(r->relay->loop);
+    if (r->attempt.request_finished && !qp_request_is_full(r->request))
+        qp_rate_run(&r->attempt.answer_rate, now_ms);
+    else
+        qp_rate_rest(&r->attempt.answer_rate, now_ms);
 }
 
 void qp_answer_give_held(struct relayed *r)

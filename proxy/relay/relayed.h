@@ -32,8 +32,8 @@ struct qp_attempt {
     uint64_t generation;           /* of the token that it carries */
     uint64_t sent_bytes;           /* of the request's body */
     uint64_t answer_bytes;         /* of the response's body, as they came */
-    struct qp_rate upload_rate;    /* of the origin's taking; runs while its output is full */
-    struct qp_rate answer_rate;    /* of its giving; runs while the client takes it */
+    struct qp_rate upload_rate;    /* of the origin's taking: its turn is while the output to it is full */
+    struct qp_rate answer_rate;    /* of its giving: qp_answer_note_turn() */
     bool request_finished;
     bool waits_for_continue;
     bool expects; /* its head says Expect: 100-continue */
@@ -134,6 +134,8 @@ QP_MUST_USE enum qp_result qp_upload_pump(struct relayed *r);
 /* Sends the response's head to the client, unless the body must be seen first. */
 void qp_answer_begin(struct relayed *r);
 void qp_answer_piece(struct relayed *r, struct qp_slice piece);
+/* Whether the answer waits for the origin alone, as its rate counts: not while the client takes nothing or has not sent its whole request. */
+void qp_answer_note_turn(struct relayed *r);
 /* A held answer goes out after all: head and what there is of the body. */
 void qp_answer_give_held(struct relayed *r);
 /* The response is complete: gives out what is left. */

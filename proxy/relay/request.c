@@ -473,6 +473,7 @@ static void relay_held(struct relayed *r)
         finish(r, END_ANSWERED, '-', NULL);
         return;
     }
+    qp_answer_note_turn(r);
     qp_exchange_resume(r->attempt.exchange);
     pump(r);
 }
@@ -507,6 +508,7 @@ static void enter_relay(struct relayed *r)
     qp_kept_release(&r->kept,
                     r->attempt.sent_bytes); /* the status is known: the request will not be sent again */
     qp_answer_begin(r);
+    qp_answer_note_turn(r);
     pump(r);
 }
 
@@ -539,6 +541,7 @@ void qp_relay_on_drained(struct qp_request *request)
     struct relayed *r = qp_request_context(request);
     if (r && r->state == STATE_RELAY_BODY) {
         qp_relayed_arm_deadline(r);
+        qp_answer_note_turn(r);
         qp_exchange_resume(r->attempt.exchange);
     }
 }
