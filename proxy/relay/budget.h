@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    QP_BUDGET_SECONDS = 10,     /* what is recent */
+    QP_BUDGET_SECONDS = 10,       /* what is recent */
     QP_BUDGET_FLOOR_A_SECOND = 10 /* retries that are always allowed, so that a quiet proxy may retry too */
 };
 

@@ -11,7 +11,7 @@
 
 /* Zeroed: a window at its beginning, which rests. */
 struct qp_rate {
-    uint64_t turn_ms; /* of turns in this window that have ended */
+    uint64_t turn_ms;  /* of turns in this window that have ended */
     uint64_t since_ms; /* of the one that runs */
     uint64_t bytes;    /* when the window began */
     bool runs;

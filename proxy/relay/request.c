@@ -378,7 +378,7 @@ static bool is_too_slow(const struct relayed *r, struct qp_rate *rate, uint64_t 
 static void on_exchange_drained(void *owner)
 {
     struct relayed *r = owner;
-    if (is_too_slow(r, &r->attempt.upload_rate, r->attempt.sent_bytes)) {
+    if (!r->holding && is_too_slow(r, &r->attempt.upload_rate, r->attempt.sent_bytes)) {
         give_up(r, QP_REPLY_ORIGIN_SLOW, NULL);
         return;
     }
@@ -557,7 +557,7 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
     qp_ending_cut(r, qp_result_text(d->why));
-    finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O', NULL);
+    finish(r, END_CUT, 'O', qp_reply_row(qp_reply_for_exchange(d->why))->code);
 }
 
 static void on_body_deadline(struct relayed *r, const struct detail *d)

@@ -471,9 +471,9 @@ def an_answer_that_drips_is_cut(env):
 def an_origin_that_takes_a_body_too_slowly_is_a_504(env):
     """The rate is one that no reader of a little at a time comes to, so that no buffer on the way matters."""
     def script(conn, request):
-        while conn.wait(0.004):
-            conn.take(request, 65536)
-    origin, proxy = plain(env, script, timeouts={"origin_response": "1s"}, limits={"origin_rate": "1GiB"})
+        while conn.wait(0.008):
+            conn.take(request, 131072)
+    origin, proxy = plain(env, script, timeouts={"origin_response": "2s"}, limits={"origin_rate": "1GiB"})
     origin.on_accept = lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     with proxy.connect() as client:
         def upload():

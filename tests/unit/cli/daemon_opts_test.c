@@ -9,7 +9,8 @@
 
 static const char *const TEXT =
     "{\"listen\": [\"127.0.0.1:0\", \"unix:/tmp/a\"], \"workers\": 3,"
-    " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7, \"origin_rate\": \"9B\", \"retry_budget\": \"off\"},"
+    " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7, \"origin_rate\": \"9B\", "
+    "\"retry_budget\": \"off\"},"
     " \"timeouts\": {\"request\": \"11s\", \"stream_wait\": \"12s\", \"token_wait\": \"13s\"},"
     " \"replay\": {\"memory\": \"1MiB\", \"memory_total\": \"30MiB\"},"
     " \"log\": {\"access\": \"off\"},"

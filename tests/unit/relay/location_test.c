@@ -11,8 +11,7 @@ struct row {
 #define BASE "http://127.0.0.1:8080"
 
 static const struct row ROWS[] = {
-    {"https://iad1.qualtrics.com/API/v3/x?a=%2f#f", BASE "/API/v3/x?a=%2f#f",
-     BASE "/brand/API/v3/x?a=%2f#f"},
+    {"https://iad1.qualtrics.com/API/v3/x?a=%2f#f", BASE "/API/v3/x?a=%2f#f", BASE "/brand/API/v3/x?a=%2f#f"},
     {"https://iad1.qualtrics.com:443/API/", BASE "/API/", BASE "/brand/API/"},
     {"HTTPS://IAD1.Qualtrics.COM/API/v4//..", BASE "/API/v4//..", BASE "/brand/API/v4//.."},
     {"https://iad1.qualtrics.com/API/v3/x#https://evil.example/", BASE "/API/v3/x#https://evil.example/",

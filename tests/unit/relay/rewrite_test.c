@@ -158,7 +158,8 @@ static void via_tells_which_process_it_was(void **state)
 {
     const struct qp_rewrite opts = {.instance = QP_SLICE("0a1b2c3d")};
     check(&opts, "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 edge\r\n\r\n",
-          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nVia: 1.1 edge\r\nVia: 1.1 qproxy (0a1b2c3d)\r\n" TOKEN);
+          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nVia: 1.1 edge\r\nVia: 1.1 qproxy "
+          "(0a1b2c3d)\r\n" TOKEN);
 }
 
 static void max_forwards_is_counted_where_it_counts(void **state)
@@ -169,8 +170,9 @@ static void max_forwards_is_counted_where_it_counts(void **state)
           "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: 1\r\n" VIA TOKEN);
     check(&PLAIN, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: few\r\n\r\n",
           "OPTIONS / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: few\r\n" VIA TOKEN);
-    check(&PLAIN, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n\r\n",
-          "OPTIONS / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n" VIA TOKEN);
+    check(
+        &PLAIN, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n\r\n",
+        "OPTIONS / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n" VIA TOKEN);
 }
 
 static void only_uncoded_json_is_read(void **state)

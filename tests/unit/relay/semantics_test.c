@@ -83,8 +83,10 @@ static void assert_cut(const struct client_end *end)
 static void a_request_that_comes_back_is_a_508(void **state)
 {
     struct client_end end = {0};
-    client_begin(&(struct client_spec){
-        .method = "POST", .body_bytes = 10, .fields = {"Via", "1.1 edge, 1.1 qproxy (0a1b2c3d)"}, .report = &end});
+    client_begin(&(struct client_spec){.method = "POST",
+                                       .body_bytes = 10,
+                                       .fields = {"Via", "1.1 edge, 1.1 qproxy (0a1b2c3d)"},
+                                       .report = &end});
     assert_reply(&end, 508, "loop_detected");
     assert_int_equal(end.attempts, 0);
 }
@@ -105,13 +107,12 @@ static void another_qproxy_in_front_is_none(void **state)
 static void an_options_that_may_go_no_further_is_answered_here(void **state)
 {
     struct client_end end = {0};
-    client_begin(
-        &(struct client_spec){.method = "OPTIONS", .fields = {"Max-Forwards", "0"}, .report = &end});
+    client_begin(&(struct client_spec){.method = "OPTIONS", .fields = {"Max-Forwards", "0"}, .report = &end});
     assert_true(end.ended && end.finished && !end.is_origins);
     assert_int_equal(end.status, 200);
     assert_int_equal(end.announced, 0);
-    struct qp_request *client = client_begin(
-        &(struct client_spec){.method = "GET", .fields = {"Max-Forwards", "0"}, .report = &end});
+    struct qp_request *client =
+        client_begin(&(struct client_spec){.method = "GET", .fields = {"Max-Forwards", "0"}, .report = &end});
     origin_answer(next_exchange(client), 204, 0);
     assert_int_equal(end.status, 204);
 }
@@ -131,7 +132,8 @@ static void a_location_leads_back_to_where_the_client_came_from(void **state)
     };
     for (unsigned i = 0; i < 3; i++) {
         struct client_end end = {0};
-        struct origin_spec spec = {.status = 302, .kind = QP_BODY_LENGTH, .fields = {rows[i].name, rows[i].value}};
+        struct origin_spec spec = {
+            .status = 302, .kind = QP_BODY_LENGTH, .fields = {rows[i].name, rows[i].value}};
         struct qp_exchange *exchange = next_exchange(get(&end));
         origin_head(exchange, &spec);
         origin_end(exchange);
@@ -148,9 +150,10 @@ static void an_account_that_rewrites_nothing_passes_a_location(void **state)
     struct qp_request *client =
         client_begin(&(struct client_spec){.method = "GET", .account = ACCOUNT_STATIC, .report = &end});
     struct qp_exchange *exchange = next_exchange(client);
-    origin_head(exchange, &(struct origin_spec){.status = 201,
-                                                .kind = QP_BODY_LENGTH,
-                                                .fields = {"Location", "https://fra1.qualtrics.com/API/v3/x"}});
+    origin_head(exchange,
+                &(struct origin_spec){.status = 201,
+                                      .kind = QP_BODY_LENGTH,
+                                      .fields = {"Location", "https://fra1.qualtrics.com/API/v3/x"}});
     origin_end(exchange);
     assert_string_equal(end.location, "https://fra1.qualtrics.com/API/v3/x");
 }
@@ -190,8 +193,8 @@ static void trailers_go_to_who_takes_them(void **state)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct client_end end = {0};
-        struct qp_request *client = client_begin(
-            &(struct client_spec){.method = "GET", .takes_trailers = i == 1, .report = &end});
+        struct qp_request *client =
+            client_begin(&(struct client_spec){.method = "GET", .takes_trailers = i == 1, .report = &end});
         struct qp_exchange *exchange = next_exchange(client);
         origin_head(exchange, &(struct origin_spec){.status = 200, .kind = QP_BODY_CHUNKED, .bytes = 5});
         origin_body(exchange, 5);
@@ -209,8 +212,8 @@ enum { PAST_REPLAY = 400 * 1024 };
 static void a_417_for_our_own_expectation_is_not_the_clients(void **state)
 {
     struct client_end end = {0};
-    struct qp_request *client = client_begin(
-        &(struct client_spec){.method = "POST", .body_bytes = PAST_REPLAY, .report = &end});
+    struct qp_request *client =
+        client_begin(&(struct client_spec){.method = "POST", .body_bytes = PAST_REPLAY, .report = &end});
     struct qp_exchange *exchange = next_exchange(client);
     assert_true(head_has(exchange, "Expect: 100-continue"));
     origin_head(exchange, &(struct origin_spec){.status = 417, .kind = QP_BODY_LENGTH, .bytes = 10});

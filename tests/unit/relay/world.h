@@ -187,7 +187,7 @@ struct origin_spec {
     uint16_t status;
     enum qp_body_kind kind;
     size_t bytes;
-    bool links; /* JSON with a link to lead back; a 401's is never changed */
+    bool links;            /* JSON with a link to lead back; a 401's is never changed */
     const char *fields[2]; /* one more: name and value */
 };
 void origin_head(struct qp_exchange *exchange, const struct origin_spec *spec);
