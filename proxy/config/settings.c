@@ -147,7 +147,7 @@ const struct qp_setting qp_settings[] = {
     COUNT("limits.connections_per_address", limits.connections_per_address, "off", 1, 1000000, "off", "Most client connections from one address; services on this machine all share one."),
     COUNT("limits.requests_per_connection", limits.requests_per_connection, "off", 1, 1000000000, "off", "A client's connection is closed after so many requests."),
     COUNT("limits.waiting", limits.waiting, "4096", 1, 1000000, NULL, "Most requests that wait for a token or for a connection to the origin."),
-    SIZE("limits.origin_rate", limits.origin_rate_bytes, "64B", 1, 1 * GIB, "off", "Least bytes a second of an answer's body from the origin and of a request's body to it, averaged over timeouts.origin_response."),
+    SIZE("limits.origin_rate", limits.origin_rate_bytes, "64B", 1, 1 * GIB, "off", "Least bytes a second of an answer's body from the origin and of a request's body to it, averaged over timeouts.origin_response; off for event streams that say little."),
     COUNT("limits.retry_budget", limits.retry_per_cent, "20", 1, 100, "off", "So many per cent of the requests of the last 10 s may be sent again because a kept connection was dead, and 10 a second beside, per worker; off: all of them."),
     COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
 

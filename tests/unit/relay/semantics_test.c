@@ -243,6 +243,21 @@ static void a_417_is_the_clients_where_it_asked_or_the_body_went_out(void **stat
     }
 }
 
+/* No 100 can follow the answer's head: who waits for one and who waits for the body would wait for ever. */
+static void an_answer_that_begins_instead_of_a_100_must_go_on_by_itself(void **state)
+{
+    struct client_end end = {0};
+    struct qp_request *client = client_begin(
+        &(struct client_spec){.method = "POST", .body_bytes = 10, .expects = true, .report = &end});
+    struct qp_exchange *exchange = next_exchange(client);
+    origin_head(exchange, &(struct origin_spec){.status = 200, .kind = QP_BODY_CHUNKED, .bytes = 10});
+    origin_body(exchange, 5);
+    assert_false(client_can_send(client));
+    time_fire(&client_relayed(client)->deadline);
+    assert_true(end.ended && end.is_origins);
+    assert_false(end.finished);
+}
+
 /* ---- the whole request's time ---- */
 
 static struct qp_timer *deadline_of(const struct qp_request *client)
@@ -494,6 +509,7 @@ int main(void)
         STORY(trailers_go_to_who_takes_them),
         STORY(a_417_for_our_own_expectation_is_not_the_clients),
         STORY(a_417_is_the_clients_where_it_asked_or_the_body_went_out),
+        STORY(an_answer_that_begins_instead_of_a_100_must_go_on_by_itself),
         STORY(a_request_that_takes_too_long_is_a_504_in_every_state_before_its_answer),
         STORY(and_is_cut_in_its_answer_unless_nothing_of_it_went_out),
         STORY(progress_does_not_move_the_whole_requests_time),
