@@ -55,6 +55,10 @@ void qp_stream_serve_tls(struct qp_stream *stream, struct qp_tls *tls);
 void qp_stream_resume(struct qp_stream *stream);
 void qp_stream_pause(struct qp_stream *stream);
 
+/* True if bytes have come that no `data` has brought yet: what lies here over a pause, or the beginning of a TLS record. (What the
+ * socket holds is not looked at.) A stream that is to be used for something else must have none. */
+bool qp_stream_holds_input(const struct qp_stream *stream);
+
 /* Queues the pieces, in order. Borrows them for the call only. A failure is reported later by `failed`. */
 void qp_stream_write(struct qp_stream *stream, const struct qp_slice *pieces, unsigned count);
 /* Writes now what was kept for joining. */
@@ -68,8 +72,9 @@ bool qp_stream_is_full(const struct qp_stream *stream);
  * end. *slot becomes NULL; NULL inside is fine. */
 void qp_stream_close(struct qp_stream **slot, bool hard);
 /* Takes the stream: writes out what is pending, ends our direction (close_notify, FIN), discards input until the other side ends or
- * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). */
-void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms);
+ * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). While output is pending
+ * the limit begins again each time that rate_bytes a second of it (0: any) have been taken. */
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

@@ -35,11 +35,12 @@ void qp_ending_answer_options(struct relayed *r)
     qp_request_respond(r->request, &answer);
 }
 
-void qp_ending_cut(struct relayed *r, const char *why)
+void qp_ending_cut(struct relayed *r, const char *why, const char *detail)
 {
     if (qp_relay_may_warn(r->relay))
         qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the answer of account '%s' is cut: %s", r->account->name, why);
+                    "the answer of account '%s' is cut: %s%s%s", r->account->name, why, detail ? ": " : "",
+                    detail ? detail : "");
     qp_answer_cut(r);
 }
 

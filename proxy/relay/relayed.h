@@ -113,8 +113,8 @@ void qp_ending_reply(struct relayed *r, const struct qp_reply_row *row, uint32_t
                      const char *detail);
 /* An OPTIONS that may go no further: we are who it was for. */
 void qp_ending_answer_options(struct relayed *r);
-/* Gives out what there is of an answer that will be cut, and says why. */
-void qp_ending_cut(struct relayed *r, const char *why);
+/* Gives out what there is of an answer that will be cut, and says why. detail: may be NULL. */
+void qp_ending_cut(struct relayed *r, const char *why, const char *detail);
 /* ended_by, error: see access.h. */
 void qp_ending_log(struct relayed *r, enum ending how, char ended_by, const char *error);
 

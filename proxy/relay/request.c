@@ -560,7 +560,7 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 /* The origin broke off inside the body: the client gets what came, and sees the cut. */
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
-    qp_ending_cut(r, qp_result_text(d->why));
+    qp_ending_cut(r, qp_result_text(d->why), d->text);
     finish(r, END_CUT, 'O', qp_reply_row(qp_reply_for_exchange(d->why))->code);
 }
 
@@ -600,6 +600,7 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d)
 static void on_head_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
+    qp_exchange_give_up(r->attempt.exchange);
     reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, NULL);
 }
 
@@ -610,7 +611,7 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
 {
     const struct qp_reply_row *row = qp_reply_row(which);
     if (qp_request_answer_status(r->request) != 0) {
-        qp_ending_cut(r, row->text);
+        qp_ending_cut(r, row->text, detail);
         finish(r, END_CUT, 'P', row->code);
         return;
     }
@@ -629,7 +630,7 @@ static void give_up(struct relayed *r, enum qp_reply which, const char *detail)
         reply(r, which, 0, detail);
         return;
     }
-    qp_ending_cut(r, row->text);
+    qp_ending_cut(r, row->text, detail);
     finish(r, END_CUT, 'T', row->code);
 }
 
@@ -660,6 +661,11 @@ static void finish(struct relayed *r, enum ending how, char ended_by, const char
 void qp_relay_on_gone(struct qp_request *request, enum qp_result why)
 {
     struct relayed *r = qp_request_context(request);
+    const struct qp_refusal *refusal = qp_request_refusal(request);
     if (r)
-        finish(r, END_GONE, why == QP_NET_TIMEOUT ? 'T' : 'C', NULL);
+        finish(r, END_GONE,
+               why == QP_NET_TIMEOUT ? 'T'
+               : refusal             ? 'P'
+                                     : 'C',
+               refusal ? refusal->code : NULL);
 }
