@@ -145,6 +145,11 @@ bool qp_exchange_probe(struct qp_exchange *exchange)
     return !exchange->is_dead;
 }
 
+void qp_exchange_give_up(struct qp_exchange *exchange)
+{
+    WANT(exchange->events && !exchange->has_response);
+}
+
 void qp_exchange_release(struct qp_exchange **slot)
 {
     struct qp_exchange *exchange = *slot;
