@@ -79,6 +79,8 @@ static struct qp_account_opts account_of(const struct qp_config *config, unsigne
         .origin = from->origin.text,
         .sign_in_warn_ms = from->sign_in_warn_ms,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .token_call_ms = to_u32(config->timeouts.token_call_ms),
     };
 }
@@ -135,8 +137,7 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
                    .fields = to_u32(config->limits.fields),
                    .chunk_extension_bytes = CHUNK_EXTENSION_BYTES},
         .body_bytes = config->limits.body_bytes,
-        .connections = to_u32(share(config->limits.connections, opts->workers)),
-        .connections_per_address = to_u32(share(config->limits.connections_per_address, opts->workers)),
+        .census = opts->census,
         .requests_per_connection = to_u32(config->limits.requests_per_connection),
         .error_field = "X-Qproxy-Error",
     };
@@ -150,6 +151,8 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .listener_accounts = opts->listener_accounts,
         .listener_count = opts->listener_count,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
         .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
@@ -220,6 +223,8 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
         return result;
     }
     set_accounts(opts, config);
+    opts->census =
+        qp_census_new(to_u32(config->limits.connections), to_u32(config->limits.connections_per_address));
     set_server(opts, config);
     set_relay(opts, config);
     set_vault(opts, config);
@@ -240,5 +245,6 @@ void qp_daemon_opts_deinit(struct qp_daemon_opts *opts)
     qp_free(opts->relay_accounts);
     qp_free((void *)opts->listen);
     qp_free(opts->listener_accounts);
+    qp_census_free(&opts->census);
     *opts = (struct qp_daemon_opts){0};
 }
