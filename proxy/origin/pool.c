@@ -179,9 +179,10 @@ static bool has_hopeless(const struct qp_pool *pool)
     return pool->fresh_count > 0 || (unserved(pool) > 0 && !is_answering(pool));
 }
 
-static bool awaits_dial(const struct qp_pool *pool)
+/* The dial that runs has been waited for long enough. */
+static bool is_slow(const struct qp_pool *pool)
 {
-    return pool->dial_count > 0 && qp_loop_now_ms(pool->loop) - pool->dialled_ms < PROBE_MS;
+    return pool->dial_count > 0 && qp_loop_now_ms(pool->loop) - pool->dialled_ms >= PROBE_MS;
 }
 
 static void dial_in_outage(struct qp_pool *pool)
@@ -190,16 +191,16 @@ static void dial_in_outage(struct qp_pool *pool)
 
     if (unserved(pool) == 0)
         return;
-    if (pool->dial_count == 0 && now_ms >= pool->outage.due_ms && make_room(pool)) {
+    if (is_slow(pool) && has_hopeless(pool))
+        qp_later(pool->loop, &pool->refuse);
+    if (pool->dial_count > 0)
+        return;
+    if (now_ms < pool->outage.due_ms) {
+        qp_timer_arm(pool->loop, &pool->outage_timer, pool->outage.due_ms - now_ms);
+    } else if (make_room(pool)) {
         start_dial(pool);
         qp_timer_arm(pool->loop, &pool->outage_timer, PROBE_MS);
     }
-    if (awaits_dial(pool))
-        return;
-    if (pool->dial_count == 0 && now_ms < pool->outage.due_ms)
-        qp_timer_arm(pool->loop, &pool->outage_timer, pool->outage.due_ms - now_ms);
-    if (has_hopeless(pool))
-        qp_later(pool->loop, &pool->refuse);
 }
 
 static void on_outage_due(struct qp_timer *timer)
@@ -250,7 +251,7 @@ static void on_refuse(struct qp_job *job)
 {
     struct qp_pool *pool = QP_CONTAINER_OF(job, struct qp_pool, refuse);
 
-    if (!pool->outage.is_on || awaits_dial(pool))
+    if (!pool->outage.is_on || !is_slow(pool))
         return;
     qp_count_more(&pool->counters.outage_answers,
                   fail_waiters(pool, UINT64_MAX, false, pool->outage.why, pool->outage.detail));
@@ -268,10 +269,8 @@ static void on_dial_failed(struct qp_pool *pool, uint64_t number, enum qp_result
     if (outage->is_on && !was_on)
         qp_count(&pool->counters.outages);
     if (outage->is_on && outage->failures == TOLD_FAILURES)
-        qp_log_warn(
-            "origin",
-            "no connection to '%.*s' since %u tries (%s: %s): requests are told so at once, tries go on",
-            QP_SLICE_FMT(pool->opts.dial.host), TOLD_FAILURES, qp_result_text(result), detail);
+        qp_log_warn("origin", "no connection to '%.*s' after %u tries (%s: %s): they go on, one at a time",
+                    QP_SLICE_FMT(pool->opts.dial.host), TOLD_FAILURES, qp_result_text(result), detail);
     /* In an outage nobody has another dial to hope for. */
     if (outage->is_on && pool->dial_count == 0)
         (void)fail_waiters(pool, UINT64_MAX, false, result, detail);
