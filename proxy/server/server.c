@@ -143,12 +143,12 @@ static void on_unused(void *owner)
     qp_census_give(((struct port *)owner)->server->census);
 }
 
-/* A server that waits polls again: whether there is a place for whoever waits is asked then. */
+/* A server that waits polls again once there is a place, and not before: servers that wait would wake each other for ever. */
 static void on_look(struct qp_census_member *member)
 {
     struct qp_server *server = QP_CONTAINER_OF(member, struct qp_server, member);
 
-    if (server->is_full) {
+    if (server->is_full && qp_census_has_room(server->census)) {
         qp_census_stop_waiting(member);
         set_full(server, false);
     } else if (qp_census_is_waited_for(server->census)) {

@@ -466,10 +466,10 @@ static bool is_slow_to_send(struct qp_request *request, uint64_t now_ms)
 static bool is_slow_to_take(struct qp_request *request, uint64_t now_ms)
 {
     const struct qp_server_opts *opts = &request->server->opts;
-    const size_t pending = qp_stream_pending_bytes(request->session->stream);
-    const uint64_t taken = request->life.out_bytes - pending;
+    const struct qp_stream *stream = request->session->stream;
+    const uint64_t taken = request->life.out_bytes - qp_stream_untaken_bytes(stream);
 
-    if (pending == 0) {
+    if (qp_stream_pending_bytes(stream) == 0) {
         qp_pace_restart(&request->life.out, now_ms, taken);
         return false;
     }
