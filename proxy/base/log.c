@@ -181,6 +181,14 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
     errno = kept_errno;
 }
 
+bool qp_log_may(struct qp_log_pace *pace, unsigned most)
+{
+    uint64_t second = qp_clock_monotonic_ms() / 1000;
+    if (second != pace->second)
+        *pace = (struct qp_log_pace){.second = second};
+    return ++pace->lines <= most;
+}
+
 void qp_log_access(struct qp_slice line)
 {
     if (settings.access_fd < 0)

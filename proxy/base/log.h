@@ -43,6 +43,14 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
             qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__); \
     } while (0)
 
+/* So that an outage does not become a flood: zeroed at first, of one thread. */
+struct qp_log_pace {
+    uint64_t second;
+    unsigned lines;
+};
+/* True for the first `most` lines of each second. */
+bool qp_log_may(struct qp_log_pace *pace, unsigned most);
+
 /* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer
  * holds 16 KiB or at qp_log_access_flush(), which each worker calls within a second. */
 void qp_log_access(struct qp_slice line);

@@ -1,6 +1,5 @@
 #include "relay/kept.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "token/seal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +9,19 @@ enum {
     BLOCK_BYTES = 64 * 1024,
     SEALED_BYTES = BLOCK_BYTES + QP_SEAL_TAG_BYTES,
     LARGE_BYTES = 4 * BLOCK_BYTES,
-    WARM_BYTES = 64 * 1024 /* of memory that stays with the struct between requests */
+    WARM_BYTES = 64 * 1024, /* of memory that stays with the struct between requests */
+    WARNINGS_A_SECOND = 1
 };
+
+/* Every request has the same trouble with a folder that cannot be written to. */
+static void warn(struct qp_kept_budget *budget, const char *what)
+{
+    int error = errno;
+    if (qp_log_may(&budget->warnings, WARNINGS_A_SECOND))
+        qp_log_warn("relay",
+                    "%s in '%s' (%s): the body is not replayable; let replay.dir be a writable folder with space",
+                    what, budget->folder, strerror(error));
+}
 
 void qp_kept_begin(struct qp_kept *kept, struct qp_kept_budget *budget)
 {
@@ -78,10 +88,7 @@ static bool open_file(struct qp_kept *kept)
         return true;
     kept->fd = open(kept->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (kept->fd < 0) {
-        qp_log_warn("relay",
-                    "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.folder "
-                    "to a writable folder",
-                    kept->budget->folder, strerror(errno));
+        warn(kept->budget, "no file for a replay copy can be made");
         return false;
     }
     kept->seal = qp_seal_new();
@@ -112,8 +119,7 @@ static bool spill(struct qp_kept *kept)
         struct qp_slice block = qp_slice(qp_buf_slice(&kept->memory).at, BLOCK_BYTES);
         if (qp_seal_close_block(kept->seal, index, block, sealed) != QP_OK ||
             !write_all(kept->fd, sealed, SEALED_BYTES, index * SEALED_BYTES)) {
-            qp_log_warn("relay", "a replay copy cannot be written in '%s' (%s): the body is not replayable",
-                        kept->budget->folder, strerror(errno));
+            warn(kept->budget, "a replay copy cannot be written");
             return false;
         }
         kept->file_bytes += BLOCK_BYTES;

@@ -8,6 +8,7 @@
 #define QP_RELAY_KEPT_H
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/result.h"
 
 struct qp_seal;
@@ -19,6 +20,7 @@ struct qp_kept_budget {
     uint64_t body_bytes; /* one request, memory and file */
     uint64_t used_bytes; /* of memory_total_bytes */
     const char *folder;
+    struct qp_log_pace warnings;
 };
 
 struct qp_kept {

@@ -72,12 +72,7 @@ void qp_relay_close(struct qp_relay **relay)
 
 bool qp_relay_may_warn(struct qp_relay *relay)
 {
-    uint64_t now_s = qp_loop_now_ms(relay->loop) / 1000;
-    if (now_s != relay->warned_s) {
-        relay->warned_s = now_s;
-        relay->warned = 0;
-    }
-    return ++relay->warned <= WARNINGS_A_SECOND;
+    return qp_log_may(&relay->warnings, WARNINGS_A_SECOND);
 }
 
 static const char *refusal_body(void *relay, const struct qp_refusal *refusal, struct qp_buf *body)
