@@ -119,6 +119,7 @@ struct qp_config {
         uint64_t requests_per_connection;
         uint64_t waiting;
         uint64_t origin_connections; /* per worker and account */
+        uint64_t memory_bytes;       /* 0: no ceiling */
     } limits;
     struct {
         uint64_t memory_bytes;

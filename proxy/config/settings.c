@@ -145,6 +145,7 @@ const struct qp_setting qp_settings[] = {
     COUNT("limits.requests_per_connection", limits.requests_per_connection, "off", 1, 1000000000, "off", "A client's connection is closed after so many requests."),
     COUNT("limits.waiting", limits.waiting, "4096", 1, 1000000, NULL, "Most requests that wait for a token or for a connection to the origin."),
     COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
+    SIZE("limits.memory", limits.memory_bytes, "1GiB", 16 * MIB, 1024 * GIB, "off", "Past so much memory in use (heap of the whole process) no new request is taken on: 503 memory_full, until less than nine tenths are."),
 
     SIZE("replay.memory", replay.memory_bytes, "2MiB", 0, 1 * GIB, NULL, "So much of a request's body is kept in memory for a replay; more goes to a sealed temporary file."),
     SIZE("replay.memory_total", replay.memory_total_bytes, "256MiB", 0, 1024 * GIB, NULL, "The same over all requests."),

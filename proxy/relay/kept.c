@@ -1,4 +1,5 @@
 #include "relay/kept.h"
+#include "base/alloc.h"
 #include "base/check.h"
 #include "token/seal.h"
 #include <errno.h>
@@ -135,7 +136,8 @@ static bool must_spill(const struct qp_kept *kept)
     if (kept->fd >= 0)
         return held >= BLOCK_BYTES;
     return held > kept->budget->memory_bytes ||
-           (held >= BLOCK_BYTES && kept->budget->used_bytes > kept->budget->memory_total_bytes);
+           (held >= BLOCK_BYTES &&
+            (kept->budget->used_bytes > kept->budget->memory_total_bytes || qp_alloc_is_short()));
 }
 
 /* Drops what lies before `sent`. The file, if there is one, can go only when all of it was sent; until then its bytes stay readable. */
@@ -156,10 +158,21 @@ void qp_kept_release(struct qp_kept *kept, uint64_t sent)
     drop_sent(kept, sent);
 }
 
+/* Without memory for it the copy makes room, by the file or by what was sent; what is left then is small. */
+static void take(struct qp_kept *kept, struct qp_slice piece, uint64_t sent)
+{
+    if (qp_buf_try_append(&kept->memory, piece))
+        return;
+    kept->whole = kept->whole && spill(kept);
+    if (!kept->whole)
+        drop_sent(kept, sent);
+    qp_buf_append(&kept->memory, piece);
+}
+
 bool qp_kept_append(struct qp_kept *kept, struct qp_slice piece, uint64_t sent)
 {
     bool was_whole = kept->whole;
-    qp_buf_append(&kept->memory, piece);
+    take(kept, piece, sent);
     kept->total += piece.len;
     recount(kept);
     if (kept->whole && kept->total > kept->budget->body_bytes)

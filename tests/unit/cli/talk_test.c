@@ -128,7 +128,7 @@ static int talk_to_one(const char *answer)
 
 static const char *request_at(const struct scripted *scripted, unsigned i)
 {
-    return scripted->requests[i] ? scripted->requests[i] : "";
+    return scripted ? scripted->requests[i] : "";
 }
 
 /* ---- finding the daemon ---- */

@@ -78,6 +78,7 @@ static void the_announced_names_are_there(void **state)
         "limits.connections",
         "limits.connections_per_address",
         "limits.waiting",
+        "limits.memory",
         "replay.memory",
         "replay.body",
     };
