@@ -10,6 +10,7 @@
     X(cut, "answers that the origin did not finish")                                   \
     X(own_replies, "answers of our own")                                               \
     X(client_gone, "requests whose client left or broke off")                          \
+    X(refused, "requests refused before they were taken")                              \
     X(attempts, "requests sent to an origin, replays and retries counted")             \
     X(replays, "requests sent again with a newer token after a 401")                   \
     X(stale_retries, "requests sent again because a kept stream had died")             \
