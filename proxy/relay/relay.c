@@ -117,6 +117,14 @@ static void on_refused(void *context, struct qp_request *request)
     qp_log_access(qp_buf_slice(&relay->scratch));
 }
 
+static void on_scarce(void *context)
+{
+    struct qp_relay *relay = context;
+    qp_relay_free_warm(relay);
+    for (unsigned i = 0; i < relay->opts.account_count; i++)
+        qp_pool_give_back(relay->pools[i]);
+}
+
 const struct qp_handler *qp_relay_handler(void)
 {
     static const struct qp_handler handler = {
@@ -127,6 +135,7 @@ const struct qp_handler *qp_relay_handler(void)
         .gone = qp_relay_on_gone,
         .refusal_body = refusal_body,
         .refused = on_refused,
+        .scarce = on_scarce,
     };
     return &handler;
 }
