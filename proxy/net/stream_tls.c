@@ -85,13 +85,29 @@ void qp_stream_tls_push(struct qp_stream *stream)
     qp_stream_queue_raw(stream, qp_slice(buf.base + taken, buf.len - taken));
 }
 
+/* What mbedTLS itself has against the certificate, beside what on_verify() was told. */
+static uint32_t verify_result(const mbedtls_ssl_context *ssl)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
+
+    return flags == UINT32_MAX ? 0 : flags; /* there is no certificate yet */
+}
+
 static void fail(struct qp_stream *stream, int answer)
 {
     struct qp_tls_session *session = stream->tls;
-    bool verify = answer == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
+    uint32_t flags = session->verify_flags | verify_result(&session->ssl);
+    /* A certificate for another use is a "bad certificate" and not a failed verification to mbedTLS; its flags tell. */
+    bool verify = answer == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+                  (answer == MBEDTLS_ERR_SSL_BAD_CERTIFICATE && flags != 0);
 
     session->answer = answer;
-    qp_tls_explain(answer, session->verify_flags, session->detail, sizeof(session->detail));
+    if (answer == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        qp_tls_explain_alert(session->ssl.MBEDTLS_PRIVATE(in_msg)[1], session->detail,
+                             sizeof(session->detail));
+    else
+        qp_tls_explain(verify ? MBEDTLS_ERR_X509_CERT_VERIFY_FAILED : answer, flags, session->detail,
+                       sizeof(session->detail));
     qp_log_debug("net", "tls: %s", session->detail);
     qp_stream_tls_push(stream); /* the alert that mbedTLS has written */
     if (!session->ready && session->tls->host)

@@ -44,10 +44,11 @@ struct qp_exchange {
     struct qp_job report;
     struct qp_exchange_life life;
     uint64_t idle_since_ms;
-    bool is_idle;     /* in the idle list */
-    bool is_reused;   /* an exchange was completed on the stream before this one */
-    bool in_event;    /* one of the owner's events is running */
-    bool is_released; /* inside such an event */
+    uint32_t address_mark; /* the dialer's */
+    bool is_idle;          /* in the idle list */
+    bool is_reused;        /* an exchange was completed on the stream before this one */
+    bool in_event;         /* one of the owner's events is running */
+    bool is_released;      /* inside such an event */
 };
 
 /* Takes the stream, whose events are its own from now on. It is neither idle nor begun. */

@@ -210,6 +210,18 @@ static void evict_oldest(struct qp_pool *pool)
     discard(exchange, true);
 }
 
+/* Its address is not the origin's any more: a new request goes to where the origin is now. */
+static bool retire_if_moved(struct qp_exchange *exchange)
+{
+    struct qp_pool *pool = exchange->pool;
+
+    if (qp_dialer_is_current(pool->dialer, exchange->stream, &exchange->address_mark))
+        return false;
+    take_idle(exchange);
+    discard(exchange, true);
+    return true;
+}
+
 void qp_pool_evict(struct qp_exchange *exchange)
 {
     struct qp_pool *pool = exchange->pool;
@@ -270,10 +282,13 @@ static void on_serve(struct qp_job *job)
     start_dials(pool);
     while (pool->idle_count > 0 && (waiter = first_waiter(pool, false)) != NULL && waiter->number <= until) {
         struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
+        if (retire_if_moved(exchange))
+            continue;
         take_idle(exchange);
         unqueue(pool, waiter);
         waiter->done(waiter, exchange, QP_OK, NULL);
     }
+    start_dials(pool); /* for those whose stream was retired */
 }
 
 /* ---- what a caller asks ---- */
@@ -290,6 +305,8 @@ struct qp_exchange *qp_pool_try_take(struct qp_pool *pool)
 {
     while (pool->idle_count > 0 && pool->waiting_count <= pool->fresh_count) {
         struct qp_exchange *exchange = QP_CONTAINER_OF(pool->idle.next, struct qp_exchange, link);
+        if (retire_if_moved(exchange))
+            continue;
         if (has_rested(exchange) && !qp_exchange_probe(exchange)) {
             qp_pool_evict(exchange);
             continue;

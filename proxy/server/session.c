@@ -171,10 +171,10 @@ static void refuse(struct qp_request *request, const struct qp_refusal *refusal,
     const struct qp_handler *handler = request->server->handler;
     const bool is_unanswered = request->life.answer == QP_ANSWER_NONE;
 
-    if (request->life.input == QP_INPUT_HEAD) {
+    if (request->life.input == QP_INPUT_HEAD)
         session->request_count++;
+    if (!request->life.is_owned && is_unanswered)
         qp_request_expose(request);
-    }
     log_refusal(session, refusal);
     request->life.keep = false;
     request->life.refusal = refusal;
