@@ -115,7 +115,7 @@ def without_memory_a_replay_copy_goes_to_its_file(env):
         conn.answer(401, b"{}")
     count = 6
     origin.scripts = [late_401] * count + [answering()] * count
-    body = os.urandom(7 * MIB)
+    body = os.urandom(4 * MIB)
     clients = [proxy.connect() for _ in range(count)]
     # One after the other: those that come when memory is short already would be declined.
     for client in clients:
@@ -128,7 +128,7 @@ def without_memory_a_replay_copy_goes_to_its_file(env):
     for sender in senders:
         sender.join(30)
     eventually(lambda: sum(request.body is not None for request in origin.requests) >= count + 1, what="all bodies are there")
-    assert metric(env, proxy, "memory_bytes") < 24 * MIB, "the copies are %d MiB" % (count * 7)
+    assert metric(env, proxy, "memory_bytes") < 19 * MIB, "the copies are %d MiB" % (count * 4)
     release.set()
     for client in clients:
         assert client.response("POST").status == 200
