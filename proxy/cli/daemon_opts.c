@@ -156,6 +156,7 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
+        .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
         .stream_wait_ms = to_u32(config->timeouts.token_wait_ms),
         .origin_streams = to_u32(config->limits.origin_connections),
         .waiting = to_u32(share(config->limits.waiting, opts->workers)),

@@ -106,6 +106,7 @@ struct qp_config {
         uint64_t origin_resolve_ms;
         uint64_t origin_response_ms;
         uint64_t origin_idle_ms;
+        uint64_t origin_lost_ms;
         uint64_t token_wait_ms;
         uint64_t token_call_ms;
         uint64_t drain_ms;

@@ -133,6 +133,7 @@ const struct qp_setting qp_settings[] = {
     DURATION("timeouts.origin_resolve", timeouts.origin_resolve_ms, "30s", 1000, DAY_MS, "How long the origin's resolved addresses are used before they are looked up anew (in the background, and used on for up to a day if that fails)."),
     DURATION("timeouts.origin_response", timeouts.origin_response_ms, "2m", 100, DAY_MS, "Longest silence of the origin: before its answer begins, and within it."),
     DURATION("timeouts.origin_idle", timeouts.origin_idle_ms, "1m", 100, HOUR_MS, "How long an unused connection to the origin is kept."),
+    DURATION("timeouts.origin_lost", timeouts.origin_lost_ms, "10s", 1000, HOUR_MS, "So long, or at most twice that, the origin's host may leave what was sent unacknowledged, or an idle connection's signs of life unanswered."),
     DURATION("timeouts.token_wait", timeouts.token_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a token."),
     DURATION("timeouts.token_call", timeouts.token_call_ms, "10s", 100, HOUR_MS, "For one call to the token endpoint."),
     DURATION("timeouts.drain", timeouts.drain_ms, "30s", 0, DAY_MS, "How long running requests are given to end at shutdown."),

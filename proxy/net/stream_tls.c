@@ -28,6 +28,7 @@ struct qp_tls_session {
     bool starved;          /* mbedTLS has asked and there was nothing */
     bool ready;            /* handshake done */
     bool held;             /* the owner paused: bytes may lie here */
+    bool in_record;        /* mbedTLS has the beginning of a record, and waits for the rest */
     bool verified;         /* client: a chain was verified, so nothing was resumed */
     bool ticket_taken;     /* server: one of our tickets was accepted */
     char detail[96];
@@ -191,6 +192,8 @@ static int fill(struct qp_tls_session *session, char *plain, size_t size, size_t
     for (;;) {
         size_t before = session->feed.len;
         int answer = mbedtls_ssl_read(&session->ssl, (unsigned char *)plain + *used, size - *used);
+        if (session->feed.len < before)
+            session->in_record = answer <= 0 && session->starved;
         if (answer > 0) {
             *used += (size_t)answer;
             if (*used == size)
@@ -271,8 +274,10 @@ void qp_stream_tls_resume(struct qp_stream *stream)
     if (!session->held || stream->paused || stream->fault != QP_OK)
         return;
     session->held = false;
+    const size_t len = session->stash_len;
     session->stash = NULL;
-    qp_stream_tls_feed(stream, qp_slice(stash, stash ? session->stash_len : 0));
+    session->stash_len = 0;
+    qp_stream_tls_feed(stream, qp_slice(stash, len));
     qp_free(stash);
     if (!stream->closing)
         qp_stream_update_reading(stream);
@@ -281,6 +286,13 @@ void qp_stream_tls_resume(struct qp_stream *stream)
 bool qp_stream_tls_holds_back(const struct qp_stream *stream)
 {
     return stream->tls->held;
+}
+
+bool qp_stream_tls_holds_input(const struct qp_stream *stream)
+{
+    const struct qp_tls_session *session = stream->tls;
+
+    return session->in_record || session->stash_len > 0 || mbedtls_ssl_check_pending(&session->ssl) != 0;
 }
 
 bool qp_stream_tls_is_ready(const struct qp_stream *stream)

@@ -28,6 +28,7 @@ static struct qp_pool *make_pool(struct qp_loop *loop, const struct qp_relay_opt
                  .resolve_ms = opts->origin_resolve_ms},
         .limits = opts->response_limits,
         .idle_ms = opts->origin_idle_ms,
+        .lost_ms = opts->origin_lost_ms,
         .idle_streams = opts->origin_streams < IDLE_STREAMS_MOST ? opts->origin_streams : IDLE_STREAMS_MOST,
         .streams = opts->origin_streams,
         .dials = DIALS_AT_A_TIME,

@@ -37,6 +37,7 @@ struct qp_relay_opts {
     uint32_t origin_resolve_ms;
     uint32_t origin_response_ms; /* the longest silence of the origin: until its head, and inside its body */
     uint32_t origin_idle_ms;
+    uint32_t origin_lost_ms; /* see qp_pool_opts */
     uint32_t stream_wait_ms; /* for a free stream */
     uint32_t origin_streams; /* per account */
     uint32_t waiting;        /* for a stream, per account */

@@ -563,10 +563,11 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 /* The origin broke off inside the body: the client gets what came, and sees the cut. */
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
+    const char *text = d->text ? d->text : "";
     if (qp_relay_may_warn(r->relay))
         qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the origin of account '%s' broke off its answer (%s): the client's is cut too",
-                    r->account->name, qp_result_text(d->why));
+                    "the origin of account '%s' broke off its answer (%s%s%s): the client's is cut too",
+                    r->account->name, qp_result_text(d->why), *text ? ": " : "", text);
     qp_answer_cut(r);
     finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O', NULL);
 }
@@ -617,6 +618,7 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d)
 static void on_head_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
+    qp_exchange_give_up(r->attempt.exchange);
     reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, NULL);
 }
 
