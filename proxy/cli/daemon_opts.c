@@ -142,6 +142,7 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
         .body_bytes = config->limits.body_bytes,
         .census = opts->census,
         .requests_per_connection = to_u32(config->limits.requests_per_connection),
+        .sheds = config->limits.memory_bytes > 0,
         .error_field = "X-Qproxy-Error",
     };
 }

@@ -126,6 +126,7 @@ struct qp_config {
         uint64_t origin_rate_bytes;  /* least bytes a second */
         uint64_t retry_per_cent;     /* of recent requests */
         uint64_t origin_connections; /* per worker and account */
+        uint64_t memory_bytes;       /* 0: no ceiling */
     } limits;
     struct {
         uint64_t memory_bytes;

@@ -544,6 +544,12 @@ void qp_pool_cancel(struct qp_pool_waiter *waiter)
         qp_list_remove(&waiter->link);
 }
 
+void qp_pool_give_back(struct qp_pool *pool)
+{
+    while (pool->idle_count > 0)
+        evict_oldest(pool);
+}
+
 static void cancel_dials(struct qp_pool *pool)
 {
     for (struct qp_list *link; (link = qp_list_shift(&pool->dialling)) != NULL;) {
@@ -560,8 +566,7 @@ static void end(struct qp_pool *pool)
     pool->opts.waiting = 0;
     (void)fail_waiters(pool, UINT64_MAX, false, QP_SELF_CANCELED, "the pool is closing");
     cancel_dials(pool);
-    while (pool->idle_count > 0)
-        evict_oldest(pool);
+    qp_pool_give_back(pool);
     qp_later_cancel(&pool->serve);
     qp_later_cancel(&pool->refuse);
     qp_timer_deinit(&pool->idle_timer);

@@ -47,6 +47,9 @@ struct qp_pool_waiter {
                  const char *detail);
 };
 
+/* Closes the idle streams: somebody needs the memory more. */
+void qp_pool_give_back(struct qp_pool *pool);
+
 /* An idle stream's exchange (the most recently used), or NULL, also while others are queued for one. */
 struct qp_exchange *qp_pool_try_take(struct qp_pool *pool);
 /* Queues. fresh: only a newly dialled stream will do (the retry after a dead reused one). QP_SELF_BUSY when the queue is full. The waiter has no deadline of its own:

@@ -261,6 +261,9 @@ static void parse(struct qp_request *request, struct qp_slice *input)
         case QP_PARSE_MORE:
             if (!was_in_head && is_in_head(request))
                 begin_head(request->session);
+            /* A head that comes in pieces grows, and there are many clients. */
+            if (is_in_head(request) && qp_server_is_short(request->server))
+                refuse(request, &qp_refusal_memory, QP_SELF_MEMORY);
             return;
         case QP_PARSE_HEAD:
             take_head(request);
