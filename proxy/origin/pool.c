@@ -74,6 +74,7 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
 /* After each change of a level. */
 static void show_levels(struct qp_pool *pool)
 {
+    qp_count_set(&pool->counters.dialling, pool->dial_count);
     qp_count_set(&pool->counters.streams, pool->stream_count);
     qp_count_set(&pool->counters.idle, pool->idle_count);
     qp_count_set(&pool->counters.waiting, pool->waiting_count);
@@ -116,6 +117,7 @@ static void start_dial(struct qp_pool *pool)
     qp_list_append(&pool->dialling, &attempt->link);
     pool->dial_count++;
     qp_count(&pool->counters.dials);
+    show_levels(pool);
     attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
 }
 
@@ -169,6 +171,7 @@ static void on_dialled(void *owner, struct qp_stream *stream, enum qp_result res
     pool->dial_count--;
     if (!stream) {
         qp_count(&pool->counters.dial_failures);
+        show_levels(pool);
         fail_waiters(pool, number, result, detail);
         return;
     }
@@ -198,6 +201,7 @@ static void take_idle(struct qp_exchange *exchange)
 static void discard(struct qp_exchange *exchange, bool polite)
 {
     exchange->pool->stream_count--;
+    qp_count(&exchange->pool->counters.closed);
     show_levels(exchange->pool);
     qp_exchange_free(exchange, polite);
 }

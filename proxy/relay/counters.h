@@ -1,8 +1,15 @@
-/* counters.h - what a relay has done: counted on its loop, read from any thread. */
+/* counters.h - what a relay has done: counted on its loop, read from any thread.
+ *
+ * At any time on the relay's loop
+ *     requests = answered + cut + own_replies + client_gone + those that the server has open
+ *     attempts = forwarded + replays + stale_retries
+ *     own_replies = replied (all codes)
+ */
 #ifndef QP_RELAY_COUNTERS_H
 #define QP_RELAY_COUNTERS_H
 
 #include "base/count.h"
+#include "relay/reply.h"
 
 #define QP_RELAY_COUNTER_MAP(X)                                                        \
     X(requests, "requests taken")                                                      \
@@ -10,6 +17,7 @@
     X(cut, "answers that the origin did not finish")                                   \
     X(own_replies, "answers of our own")                                               \
     X(client_gone, "requests whose client left or broke off")                          \
+    X(forwarded, "requests sent to an origin, each counted once")                      \
     X(attempts, "requests sent to an origin, replays and retries counted")             \
     X(replays, "requests sent again with a newer token after a 401")                   \
     X(stale_retries, "requests sent again because a kept stream had died")             \
@@ -23,6 +31,7 @@ struct qp_relay_counters {
 #define QP_RELAY_COUNTER_FIELD(name, text) _Atomic uint64_t name;
     QP_RELAY_COUNTER_MAP(QP_RELAY_COUNTER_FIELD)
 #undef QP_RELAY_COUNTER_FIELD
+    _Atomic uint64_t replied[QP_REPLY_COUNT]; /* answers of our own, by row of the table */
 };
 
 #define QP_COUNT(counters, name) qp_count(&(counters)->name)

@@ -92,6 +92,21 @@ const char *qp_relayed_state_text(const struct relayed *r)
     return STATES[r->state].text;
 }
 
+void qp_relayed_count_attempt(struct relayed *r)
+{
+    struct qp_relay_counters *counters = &r->relay->counters;
+    QP_COUNT(counters, attempts);
+    if (r->attempts++ == 0) {
+        QP_COUNT(counters, forwarded);
+    } else if (r->was_stale) {
+        QP_COUNT(counters, stale_retries);
+    } else if (r->rejected) {
+        QP_COUNT(counters, replays);
+        r->replays++;
+    }
+    r->rejected = r->was_stale = false;
+}
+
 void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error)
 {
     if (!r->relay->opts.access_log)

@@ -57,6 +57,7 @@ struct relayed {
     bool minted;      /* has asked for a newer token */
     bool retried;     /* after a dead stream */
     bool rejected;    /* the last attempt was, and the next one is its replay */
+    bool was_stale;   /* the last attempt's stream was dead, and the next one is its retry */
     bool holding;     /* a rejected answer is held while TOKEN waits */
     bool held_ended;
     enum answer_mode mode;
@@ -75,6 +76,8 @@ void qp_relayed_give(struct relayed *r);
 void qp_relayed_set_state(struct relayed *r, enum relayed_state state);
 void qp_relayed_arm_deadline(struct relayed *r);
 const char *qp_relayed_state_text(const struct relayed *r);
+/* An attempt is sent now, and not before: a replay that gets no stream is none. */
+void qp_relayed_count_attempt(struct relayed *r);
 void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error);
 
 /* ---- upload.c: the request's body, from the client through the kept copy to the origin ---- */

@@ -239,11 +239,6 @@ static struct qp_exchange *take_kept_stream(struct relayed *r, struct qp_pool *p
 static void enter_stream(struct relayed *r, const struct detail *d)
 {
     (void)d;
-    if (r->rejected) {
-        QP_COUNT(&r->relay->counters, replays);
-        r->replays++;
-        r->rejected = false;
-    }
     drop_attempt(r);
     struct qp_pool *pool = r->relay->pools[r->account_index];
     struct qp_exchange *exchange = take_kept_stream(r, pool);
@@ -305,8 +300,7 @@ static void enter_send(struct relayed *r, const struct detail *d)
         on_expired(r);
         return;
     }
-    QP_COUNT(&r->relay->counters, attempts);
-    r->attempts++;
+    qp_relayed_count_attempt(r);
     r->attempt.generation = token.generation;
     /* Also in a replay: a client that was not told to go on still waits. */
     bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
@@ -598,8 +592,7 @@ static void on_attempt_failed(struct relayed *r, const struct detail *d)
         reply(r, qp_reply_for_exchange(d->why), 0, d->text);
         return;
     }
-    QP_COUNT(&r->relay->counters, stale_retries);
-    r->retried = true;
+    r->retried = r->was_stale = true;
     enter_stream(r, NULL);
 }
 
@@ -654,6 +647,7 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
     qp_request_respond(r->request, &answer);
     qp_request_send(r->request, qp_buf_slice(&body));
     qp_buf_deinit(&body);
+    QP_COUNT(&r->relay->counters, replied[which]);
     finish(r, END_REPLIED, 'P', row->code);
 }
 

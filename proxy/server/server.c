@@ -61,7 +61,7 @@ void qp_server_listen(struct qp_server *server, int fd, unsigned listener_id, st
 static void follow_limit(struct qp_server *server)
 {
     const uint32_t limit = server->opts.connections;
-    const bool is_full = limit > 0 && server->counters.connections_open >= limit;
+    const bool is_full = limit > 0 && qp_count_of(&server->counters.connections_open) >= limit;
 
     if (is_full == server->is_full)
         return;
@@ -87,20 +87,21 @@ static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_a
     struct qp_client_address client;
 
     qp_client_address_set(&client, from);
-    server->counters.connections_accepted++;
+    qp_count(&server->counters.connections_accepted);
     if (limit > 0 && !qp_per_address_add(&server->per_address, &client, limit)) {
-        server->counters.connections_refused++;
+        qp_count(&server->counters.connections_refused);
         qp_stream_close(&stream, false);
         return;
     }
-    server->counters.connections_open++;
+    qp_count(&server->counters.connections_open);
     qp_session_open(server, stream, &client, port->id, port->tls);
     follow_limit(server);
 }
 
-void qp_server_session_closed(struct qp_server *server)
+void qp_server_session_closed(struct qp_server *server, enum qp_server_closed why)
 {
-    server->counters.connections_open--;
+    qp_count(&server->counters.closed[why]);
+    qp_count_less(&server->counters.connections_open);
     follow_limit(server);
     if (server->drain_done && qp_list_is_empty(&server->sessions))
         qp_later(server->loop, &server->drained);
@@ -143,7 +144,7 @@ static void close_ports(struct qp_server *server)
 static void cancel_sessions(struct qp_server *server)
 {
     QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
-        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
+        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link), QP_CLOSED_STOP);
     }
 }
 
@@ -158,7 +159,7 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
     QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
         struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
         if (qp_session_is_idle(session))
-            qp_session_close(session, QP_SESSION_STAGED);
+            qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_STOP);
     }
     qp_timer_arm(server->loop, &server->drain_timer, limit_ms);
     if (qp_list_is_empty(&server->sessions))
@@ -169,8 +170,8 @@ static void on_drain_limit(struct qp_timer *timer)
 {
     struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, drain_timer);
 
-    qp_log_warn("server", "cutting %u connections that did not end in time",
-                server->counters.connections_open);
+    qp_log_warn("server", "cutting %llu connections that did not end in time",
+                (unsigned long long)qp_count_of(&server->counters.connections_open));
     cancel_sessions(server);
 }
 
@@ -207,7 +208,35 @@ void qp_server_close(struct qp_server **server)
         end(closed);
 }
 
+/* ---- what it has done ---- */
+
+static const uint16_t refusal_statuses[] = {
+#define STATUS(status) status,
+    QP_SERVER_REFUSAL_MAP(STATUS)
+#undef STATUS
+};
+
+void qp_server_count_refusal(struct qp_server *server, unsigned status)
+{
+    unsigned row = 0;
+
+    while (row < QP_REFUSAL_STATUSES - 1 && refusal_statuses[row] != status)
+        row++;
+    qp_count(&server->counters.refusals_by_status[row]);
+}
+
 struct qp_server_counters qp_server_counters(const struct qp_server *server)
 {
-    return server->counters;
+    struct qp_server_counters now = {
+#define READ(name, text) .name = qp_count_of(&server->counters.name),
+        QP_SERVER_COUNTER_MAP(READ, READ)
+#undef READ
+    };
+    for (unsigned i = 0; i < QP_CLOSED_COUNT; i++)
+        now.closed[i] = qp_count_of(&server->counters.closed[i]);
+    for (unsigned i = 0; i < QP_REFUSAL_STATUSES; i++) {
+        now.refusals_by_status[i] = qp_count_of(&server->counters.refusals_by_status[i]);
+        now.refusals += now.refusals_by_status[i];
+    }
+    return now;
 }
