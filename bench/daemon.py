@@ -14,8 +14,9 @@ SECRET = "bench:+%&=/ secret"
 class Pair:
     """A stand-in and a qproxy in front of it, ended with the `with` block."""
 
-    def __init__(self, build="build/release", workers=1, standin_threads=1, config=None, environ=None):
+    def __init__(self, build="build/release", workers=1, standin_threads=1, config=None, environ=None, standin=None):
         self.build = ROOT / build
+        self.standin_program = ROOT / (standin or self.build / "qproxy-standin")
         self.workers = workers
         self.standin_threads = standin_threads
         self.config = config or {}
@@ -31,7 +32,7 @@ class Pair:
 
     def start_standin(self, listen="127.0.0.1:0", control="127.0.0.1:0"):
         self.standin = subprocess.Popen(
-            [self.build / "qproxy-standin", "--listen", listen, "--control", control,
+            [self.standin_program, "--listen", listen, "--control", control,
              "--cert", self.certs / "localhost.pem", "--key", self.certs / "localhost.key", "--client-id", "bench",
              "--client-secret", SECRET, "--threads", str(self.standin_threads)],
             stdout=subprocess.PIPE, text=True)

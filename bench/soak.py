@@ -38,10 +38,10 @@ SANITIZER_ENVIRON = {"ASAN_OPTIONS": "exitcode=86:detect_leaks=1:quarantine_size
 class World(Pair):
     """The stand-in, qproxy and the misbehaving origin behind it."""
 
-    def __init__(self, build, wild_url_of):
-        super().__init__(build, workers=WORKERS, environ=SANITIZER_ENVIRON, config={
-            "timeouts": {"client_head": "2s", "client_body": "3s", "client_idle": "%ds" % IDLE_S, "origin_response": "4s",
-                         "origin_idle": "%ds" % IDLE_S, "token_wait": "5s", "token_call": "2s", "drain": "5s"},
+    def __init__(self, given, wild_url_of):
+        super().__init__(given.build, workers=WORKERS, environ=SANITIZER_ENVIRON, standin=given.standin, config={
+            "timeouts": {"client_head": "3s", "client_body": "4s", "client_idle": "%ds" % IDLE_S, "origin_response": "5s",
+                         "origin_idle": "%ds" % IDLE_S, "token_wait": "6s", "token_call": "2s", "drain": "5s"},
             "limits": {"origin_connections": 24},
             "replay": {"memory": "128KiB"},
         })
@@ -157,12 +157,14 @@ class Trouble:
 
     async def _revoke(self, _dice):
         await asyncio.to_thread(self.world.revoke_all)
+        self.crowd.weather.revoke()
 
     async def _one(self, _dice):
         self.wild.revoke()
 
     async def _endpoint(self, dice):
         self.crowd.weather.turn_bad()
+        self.crowd.weather.revoke()
         await asyncio.to_thread(self.world.knobs, token_fail={"count": -1, "kind": dice.choice(ENDPOINT_FAULTS)})
         await asyncio.to_thread(self.world.revoke_all)
         await asyncio.sleep(dice.random())
@@ -180,6 +182,7 @@ class Trouble:
         before = world.metrics()["relay_attempts"]
         self.note_seen()
         self.crowd.weather.turn_bad()
+        self.crowd.weather.revoke()
         world.standin.kill()
         world.standin.wait()
         self.unseen_most += world.metrics()["relay_attempts"] - before
@@ -323,6 +326,7 @@ def result_of(given, report, sampler, trouble, crowd, wild, metrics):
             "token endpoint failing for a while": trouble.counts["endpoint"], "restarts of the origin": trouble.counts["restart"],
             "token calls": metrics["token_calls"], "of these failed": metrics["token_call_failures"],
             "replays after a 401": metrics["relay_replays"], "retries on a fresh connection": metrics["relay_stale_retries"],
+            "401s of requests that met two revocations": tally.revoked_twice,
             "clients that left": sum(tally.aborts.values()), "answers cut": tally.cut,
             "bodies mismatched": len(tally.mismatches) + len(wild.mismatched),
         },
@@ -370,7 +374,7 @@ async def soak(given):
         holder.append(Wild(certs / "localhost.pem", certs / "localhost.key"))
         asyncio.run_coroutine_threadsafe(holder[0].start(), loop).result(10)
         return holder[0].url
-    world = World(given.build, wild_url_of)
+    world = World(given, wild_url_of)
     await asyncio.to_thread(world.__enter__)
     try:
         wild, = holder
@@ -386,12 +390,13 @@ async def soak(given):
         await asyncio.to_thread(world.__exit__, None, None, None)
         await wild.close()
     report = judge(given, world, sampler, trouble, crowd, wild, (metrics, descriptors, lines, at_start))
-    return result_of(given, report, sampler, trouble, crowd, wild, metrics)
+    return result_of(given, report, sampler, trouble, crowd, wild, metrics), world.lines
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--build", default="build/release")
+    options.add_argument("--standin", help="the program; by default the one of the build")
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--clients", type=int, default=32)
     options.add_argument("--pause-ms", type=float, default=40, help="the longest pause of a client between two actions")
@@ -400,9 +405,12 @@ def main():
     options.add_argument("--growth-percent", type=float, default=10, help="how much the late and middle RSS may exceed the early one")
     options.add_argument("--growth-mib", type=float, default=6, help="and so much more")
     options.add_argument("--json", help="write the figures there too")
+    options.add_argument("--log", help="keep qproxy's log there")
     given = options.parse_args()
-    result = asyncio.run(soak(given))
+    result, log = asyncio.run(soak(given))
     show(result)
+    if given.log:
+        pathlib.Path(given.log).write_text("\n".join(log) + "\n")
     if given.json:
         pathlib.Path(given.json).write_text(json.dumps(result, indent=1))
     raise SystemExit(0 if result["holds"] else 1)

@@ -17,6 +17,7 @@ import time
 from soak_origin import body_of
 
 KIB, MIB = 1 << 10, 1 << 20
+REVOKED_BEFORE_S = 1  # a revocation just before a request is met by it, if the new token is still on its way
 PATIENCE = 45  # seconds for one action; whatever takes longer hangs
 SIZES = ([0] * 4 + [1, 17, 300, KIB, KIB, 4 * KIB, 10_000, 16 * KIB, 70_000, 70_000, 300_000]) * 3 + [MIB + MIB // 2, 4 * MIB]
 METHODS = ["GET"] * 6 + ["HEAD", "HEAD", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "FROBNICATE"]
@@ -51,13 +52,21 @@ class Weather:
     """When an origin or its token endpoint was away, and so what may be answered."""
 
     def __init__(self):
-        self.bad = []  # [from, until] of the stand-in; until is None while it lasts
+        self.bad = []      # [from, until] of the stand-in; until is None while it lasts
+        self.revoked = []  # when its tokens were
 
     def turn_bad(self):
         self.bad.append([time.monotonic(), None])
 
     def turn_fine(self):
         self.bad[-1][1] = time.monotonic()
+
+    def revoke(self):
+        self.revoked.append(time.monotonic())
+
+    def was_revoked_twice(self, since):
+        """A request whose replay met a dead token too, as nobody can prevent."""
+        return len(self.revoked) > 1 and self.revoked[-2] >= since - REVOKED_BEFORE_S
 
     def was_bad(self, since):
         return bool(self.bad) and (self.bad[-1][1] is None or self.bad[-1][1] >= since)
@@ -72,6 +81,7 @@ class Tally:
         self.complete = 0     # final answers read to their end
         self.cut = 0          # answers that visibly broke off
         self.lost = 0         # no answer, on a connection that had carried others: it may have been closed meanwhile
+        self.revoked_twice = 0  # 401s of requests that met two revocations
         self.own = collections.Counter()       # X-Qproxy-Error codes seen
         self.statuses = collections.Counter()
         self.kinds = collections.Counter()
@@ -318,6 +328,9 @@ class Client:
         shown = "%s %s: %d %s%s" % (ask.method, ask.target, answer.status, answer.own or "", " cut" if answer.is_cut else "")
         is_main = not ask.path.startswith("/wild")
         if is_main and self.crowd.weather.was_bad(self.began) and (answer.own or answer.is_cut or answer.status == 401):
+            return False
+        if is_main and answer.status == 401 and self.crowd.weather.was_revoked_twice(self.began):
+            self.tally.revoked_twice += 1
             return False
         if answer.is_cut != may_cut and (answer.is_cut or answer.status == 200) and not (may_cut == "maybe"):
             self.tally.fault("cut: " + shown)

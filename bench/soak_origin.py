@@ -124,7 +124,7 @@ class Wild:
         await getattr(self, "_do_" + request.kind)(writer, request)
 
     @staticmethod
-    async def _send(writer, status, body, request=None, chunked=False, fields="", part=None):
+    async def _send(writer, status, body, request=None, chunked=False, fields="", part=None, behind=b""):
         """part: only so many bytes of the body, and no end."""
         head = "HTTP/1.1 %d Soak\r\nX-Soak-Id: %s\r\n%s" % (status, request.ident if request else "", fields)
         head += "Transfer-Encoding: chunked\r\n\r\n" if chunked else "Content-Length: %d\r\n\r\n" % len(body)
@@ -135,7 +135,7 @@ class Wild:
             step = 1 + len(request.ident) * 997
             pieces = [given[at:at + step] for at in range(0, len(given), step)]
             given = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + (b"0\r\n\r\n" if part is None else b"")
-        writer.write(head.encode() + given)
+        writer.write(head.encode() + given + behind)
         await writer.drain()
 
     def _is_chunked(self, request):
@@ -168,9 +168,9 @@ class Wild:
             await asyncio.sleep(0.02)
 
     async def _do_extra(self, writer, request):
-        await self._do_echo(writer, request)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Soak-Id: nobody\r\n\r\npoison")
-        await writer.drain()
+        """Bytes that nobody asked for, in the record that ends the answer: later ones could not be told from the next answer."""
+        poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Soak-Id: nobody\r\n\r\npoison"
+        await self._send(writer, 200, body_of(request.ident, request.size), request, self._is_chunked(request), behind=poison)
 
     async def _do_stale(self, writer, request):
         await self._do_echo(writer, request)
