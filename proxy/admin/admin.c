@@ -91,10 +91,12 @@ static void on_gone(struct qp_request *request, enum qp_result why)
     qp_visit_free(visit);
 }
 
-static const char *refusal_body(void *context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     (void)context;
-    qp_envelope_error(body, refusal->status, refusal->code, refusal->text, NULL, 0, 0);
+    qp_envelope_error(body, refusal->status, refusal->code, refusal->text, NULL, qp_request_conn_id(request),
+                      qp_request_number(request));
     return QP_JSON_TYPE;
 }
 

@@ -135,8 +135,7 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
                    .fields = to_u32(config->limits.fields),
                    .chunk_extension_bytes = CHUNK_EXTENSION_BYTES},
         .body_bytes = config->limits.body_bytes,
-        .connections = to_u32(share(config->limits.connections, opts->workers)),
-        .connections_per_address = to_u32(share(config->limits.connections_per_address, opts->workers)),
+        .census = opts->census,
         .requests_per_connection = to_u32(config->limits.requests_per_connection),
         .error_field = "X-Qproxy-Error",
     };
@@ -219,6 +218,8 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
         return result;
     }
     set_accounts(opts, config);
+    opts->census =
+        qp_census_new(to_u32(config->limits.connections), to_u32(config->limits.connections_per_address));
     set_server(opts, config);
     set_relay(opts, config);
     set_vault(opts, config);
@@ -239,5 +240,6 @@ void qp_daemon_opts_deinit(struct qp_daemon_opts *opts)
     qp_free(opts->relay_accounts);
     qp_free((void *)opts->listen);
     qp_free(opts->listener_accounts);
+    qp_census_free(&opts->census);
     *opts = (struct qp_daemon_opts){0};
 }

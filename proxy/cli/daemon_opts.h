@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/tls.h"
 #include "relay/relay.h"
+#include "server/census.h"
 #include "token/account.h"
 #include "token/vault.h"
 
@@ -18,6 +19,7 @@ struct qp_daemon_opts {
     unsigned account_count;
     unsigned listener_count;
     unsigned workers;
+    struct qp_census *census; /* all workers count their connections in it */
     struct qp_server_opts server;
     struct qp_relay_opts relay;
     struct qp_view_opts view;

@@ -104,16 +104,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)status; /* a fault of the socket comes out of accept4() */
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH && !listener->closing && !listener->paused; i++) {
+        if (listener->events->admit && !listener->events->admit(listener->owner, i == 0))
+            return;
+        struct qp_stream *stream = NULL;
         int fd = accept_one(listener, &from);
-        if (fd < 0) {
-            if (!survive(listener, errno))
-                return;
-            continue;
+        bool may_go_on = fd >= 0 || survive(listener, errno);
+        if (fd >= 0) {
+            listener->told = false;
+            stream = qp_stream_adopt(listener->loop, fd, from.u.any.sa_family);
         }
-        listener->told = false;
-        struct qp_stream *stream = qp_stream_adopt(listener->loop, fd, from.u.any.sa_family);
         if (stream)
             listener->events->accepted(listener->owner, stream, &from);
+        else if (listener->events->unused)
+            listener->events->unused(listener->owner);
+        if (!may_go_on)
+            return;
     }
 }
 

@@ -68,8 +68,9 @@ bool qp_stream_is_full(const struct qp_stream *stream);
  * end. *slot becomes NULL; NULL inside is fine. */
 void qp_stream_close(struct qp_stream **slot, bool hard);
 /* Takes the stream: writes out what is pending, ends our direction (close_notify, FIN), discards input until the other side ends or
- * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). */
-void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms);
+ * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). While output is pending
+ * the limit begins again each time that rate_bytes a second of it (0: any) have been taken. */
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

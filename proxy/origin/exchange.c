@@ -58,7 +58,7 @@ void qp_exchange_free(struct qp_exchange *exchange, bool polite)
     qp_later_cancel(&exchange->report);
     qp_list_remove(&exchange->link);
     if (polite && exchange->stream)
-        qp_stream_linger(&exchange->stream, LINGER_MS);
+        qp_stream_linger(&exchange->stream, LINGER_MS, 0);
     else
         qp_stream_close(&exchange->stream, false);
     qp_arena_deinit(&exchange->arena);

@@ -1,7 +1,7 @@
 /* counters.h - what a server has done: counted on its loop, read from any thread.
  *
  * Everything is counted once, when it ends, so that at any time on the server's loop
- *     connections_accepted = connections_refused + closed (all reasons) + connections_open
+ *     connections_accepted = closed (all reasons) + connections_open
  *     heads = requests + refused + unfinished + heads_open
  *     requests = what the handler counts of its own endings + requests_open
  * Pipelined bytes that lie behind the last request of a connection are nobody's request and count nowhere.
@@ -14,8 +14,8 @@
 /* COUNTER: only grows. LEVEL: as it is now. */
 #define QP_SERVER_COUNTER_MAP(COUNTER, LEVEL)                                                           \
     COUNTER(connections_accepted, "client connections accepted")                                        \
-    COUNTER(connections_refused, "client connections closed at once because of a limit")                \
-    COUNTER(heads, "requests whose first byte came")                                                    \
+    COUNTER(connections_refused, "client connections answered 503 at once because of a limit")          \
+    COUNTER(heads, "requests whose first byte came, or that were refused without")                      \
     COUNTER(requests, "requests with a good head, which were handed to the relay")                      \
     COUNTER(refused, "requests refused before they were handed to the relay")                           \
     COUNTER(unfinished, "requests whose client left before the head was whole")                         \
@@ -25,12 +25,13 @@
     LEVEL(requests_open, "requests that are with the relay")
 
 /* Why a connection was closed. */
-#define QP_SERVER_CLOSED_MAP(X)                                                \
-    X(QP_CLOSED_CLIENT, "client")     /* it ended or broke the connection */   \
-    X(QP_CLOSED_IDLE, "idle")         /* nothing was asked for too long */     \
-    X(QP_CLOSED_ANSWERED, "answered") /* after an answer that is the last */   \
-    X(QP_CLOSED_CUT, "cut")           /* an answer could not be finished */    \
-    X(QP_CLOSED_SLOW, "slow")         /* the client did not take its answer */ \
+#define QP_SERVER_CLOSED_MAP(X)                                                    \
+    X(QP_CLOSED_CLIENT, "client")     /* it ended or broke the connection */       \
+    X(QP_CLOSED_IDLE, "idle")         /* nothing was asked for too long */         \
+    X(QP_CLOSED_ANSWERED, "answered") /* after an answer that is the last */       \
+    X(QP_CLOSED_CUT, "cut")           /* an answer could not be finished */        \
+    X(QP_CLOSED_SLOW, "slow")         /* the client did not take its answer */     \
+    X(QP_CLOSED_ROOM, "room")         /* it rested, and others needed its place */ \
     X(QP_CLOSED_STOP, "stop")         /* the server stops */
 
 enum qp_server_closed {

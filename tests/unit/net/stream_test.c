@@ -318,7 +318,7 @@ static void a_hard_close_is_a_reset_and_a_soft_one_an_end(void **state)
     }
     struct qp_stream *none = NULL;
     qp_stream_close(&none, false);
-    qp_stream_linger(&none, 10);
+    qp_stream_linger(&none, 10, 0);
 }
 
 static void lingering_delivers_the_last_bytes_to_one_who_still_sends(void **state)
@@ -333,7 +333,7 @@ static void lingering_delivers_the_last_bytes_to_one_who_still_sends(void **stat
     own(&a, qp_stream_adopt(test_loop, fds[0], AF_INET));
     assert_int_equal(write(fds[1], "unread", 6), 6); /* alone it would make close() a reset */
     qp_stream_write(a.stream, &piece, 1);
-    qp_stream_linger(&a.stream, 5000);
+    qp_stream_linger(&a.stream, 5000, 0);
     assert_null(a.stream);
     assert_int_equal(qp_stream_count(test_loop), 1);
     run_for_ms(30);
@@ -353,7 +353,7 @@ static void lingering_ends_at_its_limit(void **state)
 
     open_pair(AF_INET, &a, &b); /* b never reads and never ends */
     send_text(&a, "last words");
-    qp_stream_linger(&a.stream, 30);
+    qp_stream_linger(&a.stream, 30, 0);
     run_for_ms(100);
     assert_int_equal(qp_stream_count(test_loop), 1);
     close_end(&b);
@@ -376,7 +376,7 @@ static void no_more_than_so_many_linger_and_the_oldest_goes_first(void **state)
         int fds[2];
         connected_pair(AF_UNIX, fds);
         own(&a, qp_stream_adopt(test_loop, fds[0], AF_UNIX));
-        qp_stream_linger(&a.stream, 60000);
+        qp_stream_linger(&a.stream, 60000, 0);
         peers[i] = fds[1];
     }
     run_for_ms(20);
@@ -395,7 +395,7 @@ static void lingering_streams_end_with_the_loop(void **state)
     struct end b = {0};
 
     open_pair(AF_INET, &a, &b);
-    qp_stream_linger(&a.stream, 60000);
+    qp_stream_linger(&a.stream, 60000, 0);
     close_end(&b);
 }
 

@@ -67,6 +67,14 @@ uint16_t qp_request_answer_status(const struct qp_request *request)
 {
     return request->status;
 }
+const struct qp_refusal *qp_request_refusal(const struct qp_request *request)
+{
+    return NULL;
+}
+uint64_t qp_request_age_ms(const struct qp_request *request)
+{
+    return 0;
+}
 bool qp_request_is_full(const struct qp_request *request)
 {
     return request->is_full;

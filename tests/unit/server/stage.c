@@ -81,7 +81,8 @@ static void on_gone(struct qp_request *request, enum qp_result why)
         stage.held = NULL;
 }
 
-static const char *refusal_body(void *context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     qp_buf_append_fmt(body, "{\"code\":\"%s\"}", refusal->code);
     return "application/json";
