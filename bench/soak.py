@@ -219,9 +219,9 @@ def check_counters(metrics, lines):
         "requests with a good head = taken by the relay": (m["client_requests"], m["relay_requests"]),
         "taken = answered + cut + answered by us + client gone": (
             m["relay_requests"], m["relay_answered"] + m["relay_cut"] + m["relay_own_replies"] + m["relay_client_gone"]),
-        "answered by us = the sum over codes": (m["relay_own_replies"], sum_of(m, "relay_replies")),
-        "attempts = forwarded + replays + retries": (
-            m["relay_attempts"], m["relay_forwarded"] + m["relay_replays"] + m["relay_stale_retries"]),
+        "answered by us = the sum over codes": (m["relay_own_replies"], sum_of(m, "relay_replies") + m["relay_options_answered"]),
+        "attempts = forwarded + replays + retries of both kinds": (
+            m["relay_attempts"], m["relay_forwarded"] + m["relay_replays"] + m["relay_stale_retries"] + m["relay_expect_retries"]),
         "dials = failed + closed": (m["origin_dials"], m["origin_dial_failures"] + m["origin_closed"]),
         "access lines = requests taken + refused": (lines, m["relay_requests"] + m["client_refused"]),
         "open at the end: connections, heads, requests, streams": (

@@ -120,7 +120,7 @@ const struct qp_setting qp_settings[] = {
     {.path = "accounts[].listen", .type = QP_SETTING_LIST, .offset = OF_ACCOUNT(listen), .example = "127.0.0.1:8090", .max = 256,
      .restart = true, .help = "Listeners of the account's own: whatever comes in there is the account's."},
     {.path = "accounts[].rewrite_next_page", .type = QP_SETTING_BOOL, .offset = OF_ACCOUNT(rewrite_next_page), .fallback = "true",
-     .help = "Let nextPage in answers point at qproxy instead of at Qualtrics, so that paging clients come back here."},
+     .help = "Let nextPage, and Location, in answers point at qproxy instead of at Qualtrics, so that clients that follow them come back here."},
 
     {.path = "workers", .type = QP_SETTING_COUNT, .offset = TOP(workers), .fallback = "auto", .min = 1, .max = 512,
      .zero_word = "auto", .restart = true, .help = "Worker threads; auto is one per core."},
@@ -130,7 +130,10 @@ const struct qp_setting qp_settings[] = {
     DURATION("timeouts.client_idle", timeouts.client_idle_ms, "75s", 100, DAY_MS, "How long a client's connection may rest between requests."),
     DURATION("timeouts.origin_connect", timeouts.origin_connect_ms, "5s", 100, 5 * MINUTE_MS, "To connect to the origin, TLS handshake included."),
     DURATION("timeouts.origin_response", timeouts.origin_response_ms, "2m", 100, DAY_MS, "Longest silence of the origin: before its answer begins, and within it."),
+    {.path = "timeouts.request", .type = QP_SETTING_DURATION, .offset = TOP(timeouts.request_ms), .fallback = "1h", .min = 100, .max = 7 * DAY_MS, .zero_word = "off",
+     .help = "For a whole request, from its head to the last byte of the answer."},
     DURATION("timeouts.origin_idle", timeouts.origin_idle_ms, "1m", 100, HOUR_MS, "How long an unused connection to the origin is kept."),
+    DURATION("timeouts.stream_wait", timeouts.stream_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a connection to the origin, be it a free one or a new one."),
     DURATION("timeouts.token_wait", timeouts.token_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a token."),
     DURATION("timeouts.token_call", timeouts.token_call_ms, "10s", 100, HOUR_MS, "For one call to the token endpoint."),
     DURATION("timeouts.drain", timeouts.drain_ms, "30s", 0, DAY_MS, "How long running requests are given to end at shutdown."),
@@ -144,6 +147,8 @@ const struct qp_setting qp_settings[] = {
     COUNT("limits.connections_per_address", limits.connections_per_address, "off", 1, 1000000, "off", "Most client connections from one address; services on this machine all share one."),
     COUNT("limits.requests_per_connection", limits.requests_per_connection, "off", 1, 1000000000, "off", "A client's connection is closed after so many requests."),
     COUNT("limits.waiting", limits.waiting, "4096", 1, 1000000, NULL, "Most requests that wait for a token or for a connection to the origin."),
+    SIZE("limits.origin_rate", limits.origin_rate_bytes, "64B", 1, 1 * GIB, "off", "Least bytes a second of an answer's body from the origin and of a request's body to it, averaged over timeouts.origin_response."),
+    COUNT("limits.retry_budget", limits.retry_per_cent, "20", 1, 100, "off", "So many per cent of the requests of the last 10 s may be sent again because a kept connection was dead, and 10 a second beside, per worker; off: all of them."),
     COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
 
     SIZE("replay.memory", replay.memory_bytes, "2MiB", 0, 1 * GIB, NULL, "So much of a request's body is kept in memory for a replay; more goes to a sealed temporary file."),

@@ -3,6 +3,7 @@
 #define QP_RELAY_RELAY_IMPL_H
 
 #include "net/loop.h"
+#include "relay/budget.h"
 #include "relay/damping.h"
 #include "relay/kept.h"
 #include "relay/relay.h"
@@ -23,6 +24,7 @@ struct qp_relay {
     uint64_t warned_s;     /* the second in which `warned` lines were written */
     unsigned warned;
     struct qp_damping damping;
+    struct qp_budget budget;
 };
 
 /* The handler's parts (request.c). */

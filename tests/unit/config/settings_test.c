@@ -68,6 +68,8 @@ static void the_announced_names_are_there(void **state)
         "timeouts.origin_connect",
         "timeouts.origin_response",
         "timeouts.origin_idle",
+        "timeouts.request",
+        "timeouts.stream_wait",
         "timeouts.token_wait",
         "timeouts.token_call",
         "timeouts.drain",
@@ -78,6 +80,8 @@ static void the_announced_names_are_there(void **state)
         "limits.connections",
         "limits.connections_per_address",
         "limits.waiting",
+        "limits.origin_rate",
+        "limits.retry_budget",
         "replay.memory",
         "replay.body",
     };
