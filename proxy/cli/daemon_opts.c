@@ -82,6 +82,8 @@ static struct qp_account_opts account_of(const struct qp_config *config, unsigne
         .origin = from->origin.text,
         .sign_in_warn_ms = from->sign_in_warn_ms,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .token_call_ms = to_u32(config->timeouts.token_call_ms),
     };
 }
@@ -159,8 +161,11 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .listener_accounts = opts->listener_accounts,
         .listener_count = opts->listener_count,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
+        .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
         .stream_wait_ms = to_u32(config->timeouts.stream_wait_ms),
         .request_ms = to_u32(config->timeouts.request_ms),
         .origin_streams = to_u32(config->limits.origin_connections),

@@ -22,7 +22,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ERROR_BYTES = 512, ADDRESS_BYTES = 160, SOCKET_MODE = 0660 };
+enum {
+    ERROR_BYTES = 512,
+    ADDRESS_BYTES = 160,
+    SOCKET_MODE = 0660,
+    OWN_DESCRIPTORS = 16 /* of the control thread, and of each worker: loop, logs, vault, reserve */
+};
 
 struct daemon {
     struct qp_config *config;
@@ -44,6 +49,24 @@ static void raise_descriptor_limit(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* What runs into the limit fails politely, but nobody should find out only then. */
+static void judge_descriptor_limit(const struct daemon *daemon)
+{
+    const struct qp_daemon_opts *opts = &daemon->control.opts;
+    const uint64_t own = OWN_DESCRIPTORS + (uint64_t)opts->workers * (OWN_DESCRIPTORS + opts->listener_count);
+    const uint64_t clients = daemon->config->limits.connections;
+    const uint64_t origins = daemon->config->limits.origin_connections * opts->workers * opts->account_count;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= own + clients + origins)
+        return;
+    qp_log_warn("run",
+                "%llu file descriptors may be used, and up to %llu be needed (limits.connections, and "
+                "limits.origin_connections for each of %u workers and %u accounts): raise LimitNOFILE or the "
+                "hard limit of ulimit -n, or lower these",
+                (unsigned long long)limit.rlim_cur, (unsigned long long)(own + clients + origins),
+                opts->workers, opts->account_count);
 }
 
 static int open_log(const char *path, int *fd)
@@ -218,6 +241,7 @@ static int build(struct daemon *daemon)
         code = qp_control_init(control, daemon->config);
     if (code != EX_OK)
         return code;
+    judge_descriptor_limit(daemon);
     daemon->mailbox = qp_mailbox_new(control->loop, daemon);
     code = claim_addresses(daemon);
     if (code == EX_OK)

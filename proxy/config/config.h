@@ -102,9 +102,12 @@ struct qp_config {
         uint64_t client_body_ms; /* longest silence */
         uint64_t client_idle_ms;
         uint64_t origin_connect_ms;
+        uint64_t origin_handshake_ms;
+        uint64_t origin_resolve_ms;
         uint64_t origin_response_ms;
         uint64_t request_ms; /* the whole request */
         uint64_t origin_idle_ms;
+        uint64_t origin_lost_ms;
         uint64_t stream_wait_ms;
         uint64_t token_wait_ms;
         uint64_t token_call_ms;

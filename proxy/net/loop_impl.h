@@ -57,7 +57,8 @@ struct qp_loop {
     struct qp_block *spare_blocks;
     unsigned spare_block_count;
     unsigned stream_count;
-    int reserve_fd; /* given up for a moment when a listener finds no descriptor */
+    unsigned question_count; /* to the resolver, in the hands of libuv's threads */
+    int reserve_fd;          /* given up for a moment when a listener finds no descriptor */
     unsigned signal_count;
     bool running;
     uv_thread_t thread;

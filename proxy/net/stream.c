@@ -221,6 +221,11 @@ void qp_stream_pause(struct qp_stream *stream)
     end_bytes_first(stream); /* nobody waits for those bytes any more */
 }
 
+bool qp_stream_holds_input(const struct qp_stream *stream)
+{
+    return stream->tls && qp_stream_tls_holds_input(stream);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct qp_stream *stream = QP_CONTAINER_OF(handle, struct qp_stream, uv.handle);

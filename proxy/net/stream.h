@@ -55,6 +55,10 @@ void qp_stream_serve_tls(struct qp_stream *stream, struct qp_tls *tls);
 void qp_stream_resume(struct qp_stream *stream);
 void qp_stream_pause(struct qp_stream *stream);
 
+/* True if bytes have come that no `data` has brought yet: what lies here over a pause, or the beginning of a TLS record. (What the
+ * socket holds is not looked at.) A stream that is to be used for something else must have none. */
+bool qp_stream_holds_input(const struct qp_stream *stream);
+
 /* Queues the pieces, in order. Borrows them for the call only. A failure is reported later by `failed`. */
 void qp_stream_write(struct qp_stream *stream, const struct qp_slice *pieces, unsigned count);
 /* Writes now what was kept for joining. */

@@ -79,7 +79,7 @@ static bool open_file(struct qp_kept *kept)
     kept->fd = open(kept->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (kept->fd < 0) {
         qp_log_warn("relay",
-                    "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.folder "
+                    "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.dir "
                     "to a writable folder",
                     kept->budget->folder, strerror(errno));
         return false;

@@ -33,8 +33,11 @@ struct qp_relay_opts {
     unsigned listener_count;
 
     uint32_t origin_connect_ms;
+    uint32_t origin_handshake_ms;
+    uint32_t origin_resolve_ms;
     uint32_t origin_response_ms; /* the longest silence of the origin: until its head, and inside its body */
     uint32_t origin_idle_ms;
+    uint32_t origin_lost_ms; /* see qp_pool_opts */
     uint32_t stream_wait_ms; /* for a free stream, the making of a new one included */
     uint32_t request_ms;     /* from the head to the last byte of the answer; 0: no limit */
     uint32_t origin_streams; /* per account */

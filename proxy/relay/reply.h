@@ -31,6 +31,11 @@
     X(QP_REPLY_ORIGIN_MALFORMED, 502, "origin_malformed", "the origin's answer is not valid HTTP")           \
     X(QP_REPLY_ORIGIN_CONNECT_TIMEOUT, 504, "origin_connect_timeout",                                        \
       "no connection to the origin within timeouts.origin_connect")                                          \
+    X(QP_REPLY_ORIGIN_HANDSHAKE_TIMEOUT, 504, "origin_handshake_timeout",                                    \
+      "no TLS handshake with the origin within timeouts.origin_handshake")                                   \
+    X(QP_REPLY_NO_DESCRIPTORS, 503, "no_descriptors",                                                        \
+      "qproxy has no file descriptors left for a connection to the origin; raise its limit (LimitNOFILE, "   \
+      "ulimit -n) or lower limits.connections")                                                              \
     X(QP_REPLY_ORIGIN_TIMEOUT, 504, "origin_timeout",                                                        \
       "the origin did not answer within timeouts.origin_response")                                           \
     X(QP_REPLY_ORIGIN_SLOW, 504, "origin_slow",                                                              \

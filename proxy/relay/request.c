@@ -19,11 +19,13 @@
 #include "relay/rewrite.h"
 #include "relay/route.h"
 #include "relay/via.h"
+#include <stdio.h>
 
 enum {
     HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
     LARGE_UPLOAD_LIFE_MS =
-        60000,       /* the life that a token must have left for an upload that cannot be replayed */
+        60000, /* the life that a token must have left for an upload that cannot be replayed */
+    WHY_BYTES = 256,
     EXPIRED_MOST = 5 /* tokens that run out before they can be used: then the request gives up */
 };
 
@@ -550,7 +552,10 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 /* The origin broke off inside the body: the client gets what came, and sees the cut. */
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
-    qp_ending_cut(r, qp_result_text(d->why));
+    char why[WHY_BYTES];
+    snprintf(why, sizeof why, "the origin broke it off (%s%s%s)", qp_result_text(d->why), d->text ? ": " : "",
+             d->text ? d->text : "");
+    qp_ending_cut(r, why);
     finish(r, END_CUT, 'O', qp_reply_row(qp_reply_for_exchange(d->why))->code);
 }
 
@@ -589,6 +594,7 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d)
 static void on_head_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
+    qp_exchange_give_up(r->attempt.exchange);
     reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, NULL);
 }
 

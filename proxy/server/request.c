@@ -167,7 +167,7 @@ void qp_request_expose(struct qp_request *request)
 {
     struct qp_message *message = &request->parser.message;
 
-    if (!set_target(request) && !is_common_method(message->method))
+    if (!request->life.target.at && !set_target(request) && !is_common_method(message->method))
         message->method = QP_SLICE_NONE;
 }
 

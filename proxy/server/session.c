@@ -197,10 +197,10 @@ static void refuse(struct qp_request *request, const struct qp_refusal *refusal,
     const bool is_unanswered = request->life.answer == QP_ANSWER_NONE;
 
     count_head_end(request, &request->server->counters.refused);
-    if (request->life.input == QP_INPUT_HEAD) {
+    if (request->life.input == QP_INPUT_HEAD)
         session->request_count++;
+    if (!request->life.is_owned && is_unanswered)
         qp_request_expose(request);
-    }
     log_refusal(session, refusal);
     request->life.keep = false;
     request->life.refusal = refusal;

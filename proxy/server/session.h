@@ -179,7 +179,7 @@ void qp_request_clear(struct qp_request *request);
 void qp_request_free(struct qp_request *request);
 /* Looks at a whole head and sets the target; NULL or the reason to refuse it. */
 const struct qp_refusal *qp_request_examine(struct qp_request *request);
-/* Leaves of a head that was refused what a log may tell. */
+/* Leaves of a head that no handler will see what a log may tell. */
 void qp_request_expose(struct qp_request *request);
 void qp_pace_restart(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes);
 /* True if the bytes have stood still for limit_ms, or moved slower than rate_bytes a second for as long. */

@@ -11,7 +11,8 @@ static const char *const TEXT =
     "{\"listen\": [\"127.0.0.1:0\", \"unix:/tmp/a\"], \"workers\": 3,"
     " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7, \"origin_rate\": \"9B\", "
     "\"retry_budget\": \"off\"},"
-    " \"timeouts\": {\"request\": \"11s\", \"stream_wait\": \"12s\", \"token_wait\": \"13s\"},"
+    " \"timeouts\": {\"origin_handshake\": \"700ms\", \"origin_resolve\": \"9s\", \"request\": \"11s\", "
+    "\"stream_wait\": \"12s\", \"token_wait\": \"13s\"},"
     " \"replay\": {\"memory\": \"1MiB\", \"memory_total\": \"30MiB\"},"
     " \"log\": {\"access\": \"off\"},"
     " \"vault\": {\"path\": \"/v/ault\", \"key\": \"file:" QP_TEST_CERTS "/vault.key\", \"old_key\": "
@@ -89,12 +90,16 @@ static void limits_of_the_process_are_shared_out(void **state)
 {
     (void)state;
     assert_int_equal(stage.opts.workers, 3);
-    assert_int_equal(stage.opts.server.connections, 4);
+    assert_int_equal(qp_census_limit(stage.opts.server.census), 10); /* these are counted together */
     assert_int_equal(stage.opts.relay.waiting, 2);
     assert_int_equal(stage.opts.view.waiting, 2);
     assert_int_equal(stage.opts.relay.replay_memory_total_bytes, 10 * 1024 * 1024);
     assert_int_equal(stage.opts.relay.replay_memory_bytes, 1024 * 1024);
     assert_int_equal(stage.opts.relay.origin_streams, 7);
+    assert_int_equal(stage.opts.relay.origin_handshake_ms, 700);
+    assert_int_equal(stage.opts.relay.origin_resolve_ms, 9000);
+    assert_int_equal(stage.opts.accounts[0].origin_handshake_ms, 700);
+    assert_int_equal(stage.opts.accounts[0].origin_resolve_ms, 9000);
     assert_false(stage.opts.relay.access_log);
 }
 

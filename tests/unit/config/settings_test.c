@@ -66,6 +66,8 @@ static void the_announced_names_are_there(void **state)
         "timeouts.client_body",
         "timeouts.client_idle",
         "timeouts.origin_connect",
+        "timeouts.origin_handshake",
+        "timeouts.origin_resolve",
         "timeouts.origin_response",
         "timeouts.origin_idle",
         "timeouts.request",

@@ -62,6 +62,7 @@ void world_open(uint64_t seed, const char *folder)
         .origin_connect_ms = 5000,
         .origin_response_ms = 60000,
         .origin_idle_ms = 30000,
+        .origin_lost_ms = 10000,
         .stream_wait_ms = 10000,
         .request_ms = 600000,
         .origin_streams = 8,
