@@ -32,7 +32,8 @@ TROUBLES = ["revoke", "one", "revoke", "endpoint", "revoke", "one", "restart", "
 ENDPOINT_FAULTS = ["http_500", "http_503", "garbage", "hang", "close", "http_429", "huge"]
 HEALS_WITHIN_S = 30
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|qp_broken)")
-SANITIZER_ENVIRON = {"ASAN_OPTIONS": "exitcode=86:detect_leaks=1:quarantine_size_mb=4", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=86"}
+SANITIZER_ENVIRON = {"ASAN_OPTIONS": "exitcode=86:detect_leaks=1:quarantine_size_mb=4", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=86",
+                     "TSAN_OPTIONS": "exitcode=86:halt_on_error=0:second_deadlock_stack=1"}
 
 
 class World(Pair):
@@ -301,6 +302,7 @@ def show(result):
         print("| %s | %s | %s |" % (row["check"], "holds" if row["holds"] else "**FAILS**", row["shown"]))
     table("traffic", result["traffic"].items())
     table("requests by what clients did", sorted(result["kinds"].items(), key=lambda item: -item[1]))
+    table("clients that left, by when", sorted(result["aborts"].items()))
     table("answers by status", sorted(result["statuses"].items()))
     table("answers of qproxy's own, seen by clients", sorted(result["own"].items()))
     table("counters", sorted((name, value) for name, value in result["counters"].items() if value))
