@@ -37,13 +37,14 @@ static unsigned counters(struct order *order)
     si_lock(world);
     si_counters_write(&world->counters, &world->tokens, param(order, "echoes", ECHOES_LISTED), &order->out);
     si_unlock(world);
-    qp_buf_append_fmt(
-        &order->out,
-        ",\"connections\":{\"open\":%u,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,\"refusals\":%llu,"
-        "\"gone\":%llu}",
-        loops.server.connections_open, loops.streams, (unsigned long long)loops.server.connections_accepted,
-        (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
-        (unsigned long long)loops.server.gone);
+    qp_buf_append_fmt(&order->out,
+                      ",\"connections\":{\"open\":%llu,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,"
+                      "\"refusals\":%llu,"
+                      "\"gone\":%llu}",
+                      (unsigned long long)loops.server.connections_open, loops.streams,
+                      (unsigned long long)loops.server.connections_accepted,
+                      (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
+                      (unsigned long long)loops.server.gone);
     qp_buf_append_fmt(&order->out, ",\"handshakes\":{\"full\":%llu,\"resumed\":%llu,\"failed\":%llu}}\n",
                       (unsigned long long)loops.tls.full_handshakes,
                       (unsigned long long)loops.tls.resumed_handshakes,
@@ -196,7 +197,8 @@ static void on_gone(struct qp_request *request, enum qp_result why)
     order_free(qp_request_context(request));
 }
 
-static const char *refusal_body(void *handler_context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *handler_context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     qp_buf_append_fmt(body, "%s\n", refusal->text);
     return "text/plain";

@@ -2,8 +2,15 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include <linux/filter.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 struct caller caller;
 static unsigned given_count;
@@ -90,8 +97,18 @@ int caller_begin(void **state)
     return 0;
 }
 
+/* What pool.h promises. */
+static void check_counters(const struct qp_pool *pool)
+{
+    const struct qp_pool_counters c = qp_pool_counters(pool);
+
+    assert_int_equal(c.dials, c.dial_failures + c.closed + c.streams + c.dialling);
+}
+
 int caller_end(void **state)
 {
+    if (caller.pool)
+        check_counters(caller.pool);
     qp_pool_close(&caller.pool);
     if (caller.listening >= 0)
         close(caller.listening);
@@ -176,4 +193,12 @@ void owner_end(struct owner *owner)
     qp_pool_cancel(&owner->waiter);
     qp_exchange_release(&owner->exchange);
     qp_buf_deinit(&owner->diary);
+}
+
+void caller_deafen(int fd)
+{
+    struct sock_filter drop_all = {.code = BPF_RET | BPF_K};
+    const struct sock_fprog program = {.len = 1, .filter = &drop_all};
+
+    qp_require(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0);
 }
