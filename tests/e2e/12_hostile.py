@@ -12,7 +12,7 @@ from cases import REQUEST_CASES, RESPONSE_CASES  # noqa: E402
 from harness import SLOWNESS, test  # noqa: E402
 
 PATIENCE = 10 * SLOWNESS  # nothing is judged by it: an answer that does not come fails the test
-CUTS = 20  # of a long message
+CUTS = 16  # of a long message
 
 
 def expected_at_origin(case):
