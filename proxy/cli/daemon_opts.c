@@ -142,6 +142,7 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
         .body_bytes = config->limits.body_bytes,
         .census = opts->census,
         .requests_per_connection = to_u32(config->limits.requests_per_connection),
+        .sheds = config->limits.memory_bytes > 0,
         .error_field = "X-Qproxy-Error",
     };
 }
@@ -165,9 +166,9 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
+        .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
         .stream_wait_ms = to_u32(config->timeouts.stream_wait_ms),
         .request_ms = to_u32(config->timeouts.request_ms),
-        .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
         .origin_streams = to_u32(config->limits.origin_connections),
         .waiting = to_u32(share(config->limits.waiting, opts->workers)),
         .origin_rate_bytes = to_u32(config->limits.origin_rate_bytes),

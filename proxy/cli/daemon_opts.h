@@ -19,8 +19,8 @@ struct qp_daemon_opts {
     unsigned account_count;
     unsigned listener_count;
     unsigned workers;
-    char instance[9];         /* another one in every process: what Via tells it from its like by */
     struct qp_census *census; /* all workers count their connections in it */
+    char instance[9];         /* another one in every process: what Via tells it from its like by */
     struct qp_server_opts server;
     struct qp_relay_opts relay;
     struct qp_view_opts view;

@@ -107,8 +107,8 @@ struct qp_config {
         uint64_t origin_response_ms;
         uint64_t request_ms; /* the whole request */
         uint64_t origin_idle_ms;
-        uint64_t stream_wait_ms;
         uint64_t origin_lost_ms;
+        uint64_t stream_wait_ms;
         uint64_t token_wait_ms;
         uint64_t token_call_ms;
         uint64_t drain_ms;
@@ -126,6 +126,7 @@ struct qp_config {
         uint64_t origin_rate_bytes;  /* least bytes a second */
         uint64_t retry_per_cent;     /* of recent requests */
         uint64_t origin_connections; /* per worker and account */
+        uint64_t memory_bytes;       /* 0: no ceiling */
     } limits;
     struct {
         uint64_t memory_bytes;

@@ -135,8 +135,8 @@ const struct qp_setting qp_settings[] = {
     {.path = "timeouts.request", .type = QP_SETTING_DURATION, .offset = TOP(timeouts.request_ms), .fallback = "1h", .min = 100, .max = 7 * DAY_MS, .zero_word = "off",
      .help = "For a whole request, from its head to the last byte of the answer."},
     DURATION("timeouts.origin_idle", timeouts.origin_idle_ms, "1m", 100, HOUR_MS, "How long an unused connection to the origin is kept."),
-    DURATION("timeouts.stream_wait", timeouts.stream_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a connection to the origin, be it a free one or a new one."),
     DURATION("timeouts.origin_lost", timeouts.origin_lost_ms, "10s", 1000, HOUR_MS, "So long, or at most twice that, the origin's host may leave what was sent unacknowledged, or an idle connection's signs of life unanswered."),
+    DURATION("timeouts.stream_wait", timeouts.stream_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a connection to the origin, be it a free one or a new one."),
     DURATION("timeouts.token_wait", timeouts.token_wait_ms, "10s", 100, HOUR_MS, "How long a request waits for a token."),
     DURATION("timeouts.token_call", timeouts.token_call_ms, "10s", 100, HOUR_MS, "For one call to the token endpoint."),
     DURATION("timeouts.drain", timeouts.drain_ms, "30s", 0, DAY_MS, "How long running requests are given to end at shutdown."),
@@ -153,6 +153,7 @@ const struct qp_setting qp_settings[] = {
     SIZE("limits.origin_rate", limits.origin_rate_bytes, "64B", 1, 1 * GIB, "off", "Least bytes a second of an answer's body from the origin and of a request's body to it, averaged over timeouts.origin_response; off for event streams that say little."),
     COUNT("limits.retry_budget", limits.retry_per_cent, "20", 1, 100, "off", "So many per cent of the requests of the last 10 s may be sent again because a kept connection was dead, and 10 a second beside, per worker; off: all of them."),
     COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
+    SIZE("limits.memory", limits.memory_bytes, "1GiB", 16 * MIB, 1024 * GIB, "off", "Past so much memory in use (heap of the whole process) no new request is taken on: 503 memory_full, until less than nine tenths are."),
 
     SIZE("replay.memory", replay.memory_bytes, "2MiB", 0, 1 * GIB, NULL, "So much of a request's body is kept in memory for a replay; more goes to a sealed temporary file."),
     SIZE("replay.memory_total", replay.memory_total_bytes, "256MiB", 0, 1024 * GIB, NULL, "The same over all requests."),

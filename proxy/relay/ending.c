@@ -33,6 +33,7 @@ void qp_ending_answer_options(struct relayed *r)
 {
     struct qp_answer answer = {.status = 200};
     qp_request_respond(r->request, &answer);
+    QP_COUNT(&r->relay->counters, options_answered);
 }
 
 void qp_ending_cut(struct relayed *r, const char *why, const char *detail)
@@ -63,6 +64,12 @@ static void log_access(const struct relayed *r, char ended_by, const char *error
 {
     if (!r->relay->opts.access_log)
         return;
+    /* A client that the server itself has ended did not just leave. */
+    const struct qp_refusal *refusal = qp_request_refusal(r->request);
+    if (refusal && !error) {
+        error = refusal->code;
+        ended_by = ended_by == 'C' ? 'P' : ended_by;
+    }
     struct qp_access access = {
         .conn = qp_request_conn_id(r->request),
         .request = qp_request_number(r->request),

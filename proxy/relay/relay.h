@@ -37,9 +37,9 @@ struct qp_relay_opts {
     uint32_t origin_resolve_ms;
     uint32_t origin_response_ms; /* the longest silence of the origin: until its head, and inside its body */
     uint32_t origin_idle_ms;
+    uint32_t origin_lost_ms; /* see qp_pool_opts */
     uint32_t stream_wait_ms; /* for a free stream, the making of a new one included */
     uint32_t request_ms;     /* from the head to the last byte of the answer; 0: no limit */
-    uint32_t origin_lost_ms; /* see qp_pool_opts */
     uint32_t origin_streams; /* per account */
     uint32_t waiting;        /* for a stream, per account */
     /* The least average bytes a second that the origin gives of an answer's body and takes of a request's, over windows of

@@ -2,6 +2,7 @@
 #ifndef QP_RELAY_RELAY_IMPL_H
 #define QP_RELAY_RELAY_IMPL_H
 
+#include "base/log.h"
 #include "net/loop.h"
 #include "relay/budget.h"
 #include "relay/damping.h"
@@ -21,8 +22,7 @@ struct qp_relay {
     unsigned warm_count;
     struct qp_buf head;    /* scratch for a head with a token: wiped after each use */
     struct qp_buf scratch; /* scratch for everything else */
-    uint64_t warned_s;     /* the second in which `warned` lines were written */
-    unsigned warned;
+    struct qp_log_pace warnings;
     struct qp_damping damping;
     struct qp_budget budget;
 };

@@ -84,6 +84,7 @@ static void the_announced_names_are_there(void **state)
         "limits.waiting",
         "limits.origin_rate",
         "limits.retry_budget",
+        "limits.memory",
         "replay.memory",
         "replay.body",
     };

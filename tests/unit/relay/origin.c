@@ -47,6 +47,11 @@ struct qp_exchange *qp_pool_try_take(struct qp_pool *pool)
     return make(pool, true);
 }
 
+void qp_pool_give_back(struct qp_pool *pool)
+{
+    pool->idle = 0;
+}
+
 enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_waiter *waiter, bool fresh)
 {
     WANT(!waiter->pool && waiter->done);
@@ -147,7 +152,7 @@ bool qp_exchange_probe(struct qp_exchange *exchange)
 
 void qp_exchange_give_up(struct qp_exchange *exchange)
 {
-    WANT(exchange->events && !exchange->is_released);
+    WANT(exchange->head_sent && !exchange->is_released);
 }
 
 void qp_exchange_release(struct qp_exchange **slot)
