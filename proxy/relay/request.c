@@ -24,8 +24,7 @@
 enum {
     HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
     LARGE_UPLOAD_LIFE_MS =
-        60000, /* the life that a token must have left for an upload that cannot be replayed */
-    WHY_BYTES = 256,
+        60000,       /* the life that a token must have left for an upload that cannot be replayed */
     EXPIRED_MOST = 5 /* tokens that run out before they can be used: then the request gives up */
 };
 

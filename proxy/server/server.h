@@ -71,9 +71,9 @@ struct qp_server_opts {
     uint32_t connections_per_address; /* 0: off; above, 503 */
     uint32_t requests_per_connection; /* 0: off */
     bool sheds; /* while memory is short (base/alloc.h) accepting pauses, and requests are answered 503 */
-    uint64_t first_conn_id;           /* and then every conn_id_step-th: ids are unique over the workers */
-    uint64_t conn_id_step;            /* 0: every one */
-    const char *error_field;          /* field name that carries a refusal's code: "X-Qproxy-Error" */
+    uint64_t first_conn_id;  /* and then every conn_id_step-th: ids are unique over the workers */
+    uint64_t conn_id_step;   /* 0: every one */
+    const char *error_field; /* field name that carries a refusal's code: "X-Qproxy-Error" */
 };
 
 /* Copies the options; borrows the handler and its context. */
