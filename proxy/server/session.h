@@ -118,8 +118,9 @@ struct qp_server {
     char date[32];
 
     bool is_draining;
-    bool is_full;              /* listeners are paused for the limit on connections */
-    struct qp_timer room;      /* when the longest resting session has rested long enough; draining: to look at what is owed */
+    bool is_full; /* listeners are paused for the limit on connections */
+    struct qp_timer
+        room; /* when the longest resting session has rested long enough; draining: to look at what is owed */
     uint64_t full_log_ms;      /* not said again before */
     uint64_t turned_log_ms;    /* not said again before */
     uint64_t turned_log_count; /* turned away since it was said */

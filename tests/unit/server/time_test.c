@@ -288,12 +288,14 @@ static void a_tls_handshake_is_part_of_the_first_head(void **state)
 {
     char error[256];
 
-    if (qp_tls_init() != QP_OK || qp_tls_server_new(stage.loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key",
-                                                    &stage.tls, error, sizeof(error)) != QP_OK)
+    if (qp_tls_init() != QP_OK ||
+        qp_tls_server_new(stage.loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key",
+                          &stage.tls, error, sizeof(error)) != QP_OK)
         fail_msg("%s", error);
     struct wire *client = stage_connect();
     struct wire *mute = stage_connect();
-    wire_send_bytes(client, "\x16\x03\x01\x02\x00\x01", 6); /* the beginning of a ClientHello, then a byte a second */
+    wire_send_bytes(client, "\x16\x03\x01\x02\x00\x01",
+                    6); /* the beginning of a ClientHello, then a byte a second */
     for (unsigned second = 0; second < 9; second++) {
         wire_send_bytes(client, "", 1);
         stage_pass_ms(1000);
