@@ -81,7 +81,7 @@ void qp_request_free(struct qp_request *request)
 void qp_request_disown(struct qp_request *request)
 {
     if (request->life.is_owned)
-        request->server->counters.requests_open--;
+        qp_count_less(&request->server->counters.requests_open);
     request->life.is_owned = false;
 }
 
@@ -141,6 +141,8 @@ const struct qp_refusal *qp_request_examine(struct qp_request *request)
     const struct qp_message *message = &request->parser.message;
     const uint64_t body_bytes = request->server->opts.body_bytes;
 
+    if (qp_server_is_short(request->server))
+        return &qp_refusal_memory;
     /* CONNECT, which is no less a danger, does not get past the parser. */
     if (qp_slice_is_nocase(message->method, QP_SLICE("TRACE"))) /* an origin may be lax about the case */
         return &qp_refusal_method;
