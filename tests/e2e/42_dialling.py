@@ -18,7 +18,14 @@ import scripted_origin
 from harness import SLOWNESS, Skip, check_own_error, eventually, test
 from scripted_origin import FINE, answering
 
-LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "fake_resolver.c")
+LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
+
+
+def preloadable(env, name):
+    """A library of tests/lib, compiled."""
+    library = env.path(name + ".so")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, os.path.join(LIB, name + ".c"), "-ldl"], check=True)
+    return library
 
 
 class Names:
@@ -27,9 +34,7 @@ class Names:
     def __init__(self, env, *lines):
         self.env = env
         self.file = env.path("hosts")
-        library = env.path("fake_resolver.so")
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, LIBRARY, "-ldl"], check=True)
-        self.environ = env.environ(LD_PRELOAD=library, QP_FAKE_HOSTS=self.file)
+        self.environ = env.environ(LD_PRELOAD=preloadable(env, "fake_resolver"), QP_FAKE_HOSTS=self.file)
         self.become(*lines)
 
     def become(self, *lines):
@@ -287,6 +292,32 @@ def an_origin_that_has_moved_and_is_gone_is_found_within_the_request(env):
     time.sleep(1.1)  # what was asked less than a second ago is not asked again
     assert proxy.exchange("POST", body=b"x").status == 200
     assert len(new.requests) == 1
+
+
+# ---- the clock ----
+
+@test("P7")
+def a_wall_clock_that_jumps_changes_nothing(env):
+    """By years, both ways, and within the certificate's life: no time limit, token, kept connection or resumption depends on it."""
+    clock = env.write("clock", "0\n")
+    environ = env.environ(LD_PRELOAD=preloadable(env, "fake_clock"), QP_FAKE_CLOCK=clock)
+    origin = env.origin()
+    proxy = env.proxy(origin, environ=environ)
+    with proxy.connect() as kept:
+        def year_of_an_answer():
+            kept.request("POST", body=b"x")
+            response = kept.response()
+            assert response.status == 200
+            return int(response.get("Date").split()[3])
+        now = year_of_an_answer()
+        for years in (3, -3):
+            env.write("clock", "%d\n" % (years * 366 * 86400))
+            eventually(lambda: (year_of_an_answer() - now) * years > 0, what="the Date field follows the clock")
+            assert proxy.exchange().status == 200
+    assert len(origin.token_calls) == 1 and len(origin.used()) == 1
+    origin.script = answering(fields=["Connection: close"])
+    assert proxy.exchange().status == 200 and proxy.exchange().status == 200
+    assert origin.requests[-1].conn.resumed
 
 
 # ---- TLS ----
