@@ -18,12 +18,10 @@
 #include "origin/socket.h"
 
 enum {
-    RESTED_MS =
-        10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
+    RESTED_MS = 10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
     PROBE_MS = 1000, /* so long a dial in an outage is waited for */
-    ANSWERING_MS =
-        1000, /* an origin that has answered within that time is not down, whatever became of a dial */
-    TOLD_FAILURES = 3 /* from so many failed dials on the log hears of the outage and of its end */
+    ANSWERING_MS = 1000, /* an origin that has answered within that time is not down, whatever became of a dial */
+    TOLD_FAILURES = 3    /* from so many failed dials on the log hears of the outage and of its end */
 };
 
 struct qp_pool {
@@ -268,10 +266,8 @@ static void on_dial_failed(struct qp_pool *pool, uint64_t number, enum qp_result
     if (outage->is_on && !was_on)
         qp_count(&pool->counters.outages);
     if (outage->is_on && outage->failures == TOLD_FAILURES)
-        qp_log_warn(
-            "origin",
-            "no connection to '%.*s' since %u tries (%s: %s): requests are told so at once, tries go on",
-            QP_SLICE_FMT(pool->opts.dial.host), TOLD_FAILURES, qp_result_text(result), detail);
+        qp_log_warn("origin", "no connection to '%.*s' since %u tries (%s: %s): requests are told so at once, tries go on",
+                    QP_SLICE_FMT(pool->opts.dial.host), TOLD_FAILURES, qp_result_text(result), detail);
     /* In an outage nobody has another dial to hope for. */
     if (outage->is_on && pool->dial_count == 0)
         (void)fail_waiters(pool, UINT64_MAX, false, result, detail);

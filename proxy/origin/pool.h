@@ -56,17 +56,17 @@ QP_MUST_USE enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_wai
 void qp_pool_cancel(struct qp_pool_waiter *waiter);
 
 /* COUNTER: only grows. LEVEL: as it is now. */
-#define QP_POOL_COUNTER_MAP(COUNTER, LEVEL)                                                     \
-    COUNTER(dials, "connections to the origin begun")                                           \
-    COUNTER(dial_failures, "connections to the origin that could not be made")                  \
-    COUNTER(taken_warm, "times that a kept connection to the origin was used at once")          \
-    COUNTER(evicted, "kept connections to the origin that died or spoke while idle")            \
-    COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time") \
-    COUNTER(suspected, "kept connections to the origin let go because another one was dead")    \
-    COUNTER(outages, "times that connections to the origin began to fail")                      \
+#define QP_POOL_COUNTER_MAP(COUNTER, LEVEL)                                            \
+    COUNTER(dials, "connections to the origin begun")                                  \
+    COUNTER(dial_failures, "connections to the origin that could not be made")         \
+    COUNTER(taken_warm, "times that a kept connection to the origin was used at once") \
+    COUNTER(evicted, "kept connections to the origin that died or spoke while idle")   \
+    COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")            \
+    COUNTER(suspected, "kept connections to the origin let go because another one was dead")   \
+    COUNTER(outages, "times that connections to the origin began to fail")             \
     COUNTER(outage_answers, "waiting requests that were told at once why the last dial failed") \
-    LEVEL(streams, "open connections to the origin")                                            \
-    LEVEL(idle, "open connections to the origin that are idle")                                 \
+    LEVEL(streams, "open connections to the origin")                                   \
+    LEVEL(idle, "open connections to the origin that are idle")                        \
     LEVEL(waiting, "requests that wait for a connection to the origin")
 
 struct qp_pool_counters {

@@ -699,9 +699,5 @@ void qp_relay_on_gone(struct qp_request *request, enum qp_result why)
     struct relayed *r = qp_request_context(request);
     const struct qp_refusal *refusal = qp_request_refusal(request);
     if (r)
-        finish(r, END_GONE,
-               why == QP_NET_TIMEOUT ? 'T'
-               : refusal             ? 'P'
-                                     : 'C',
-               refusal ? refusal->code : NULL);
+        finish(r, END_GONE, why == QP_NET_TIMEOUT ? 'T' : refusal ? 'P' : 'C', refusal ? refusal->code : NULL);
 }

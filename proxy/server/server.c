@@ -44,7 +44,8 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
     server->handler_context = handler_context;
     server->census = opts->census;
     if (!server->census)
-        server->census = server->own_census = qp_census_new(opts->connections, opts->connections_per_address);
+        server->census = server->own_census =
+            qp_census_new(opts->connections, opts->connections_per_address);
     qp_census_join(server->census, &server->member, loop, on_look);
     qp_timer_init(&server->room, on_room);
     qp_list_init(&server->ports);
@@ -177,13 +178,12 @@ static void turn_away(struct qp_server *server, struct qp_session *session)
     server->counters.connections_refused++;
     server->turned_log_count++;
     if (may_log(server, &server->turned_log_ms)) {
-        qp_log_warn(
-            "server",
-            "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
-            "address is %u (limits.connections_per_address)",
-            (unsigned long long)server->turned_log_count,
-            qp_client_address_format(&session->client, text, sizeof(text)),
-            qp_census_limit_per_address(server->census));
+        qp_log_warn("server",
+                    "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
+                    "address is %u (limits.connections_per_address)",
+                    (unsigned long long)server->turned_log_count,
+                    qp_client_address_format(&session->client, text, sizeof(text)),
+                    qp_census_limit_per_address(server->census));
         server->turned_log_count = 0;
     }
     qp_session_turn_away(session);

@@ -62,10 +62,10 @@ struct qp_server_opts {
     uint32_t
         body_rate_bytes; /* the least average bytes a second of a request body and of an answer's taking, after client_body_ms; 0: off */
     struct qp_parse_limits limits;
-    uint64_t body_bytes; /* largest request body; 0: no limit. 413 */
-    struct qp_census *
-        census; /* counts the connections of several servers together; NULL: of this one alone, by the next two */
-    uint32_t connections;             /* 0: off; above, resting connections are ended and accepting pauses */
+    uint64_t body_bytes;              /* largest request body; 0: no limit. 413 */
+    struct qp_census
+        *census; /* counts the connections of several servers together; NULL: of this one alone, by the next two */
+    uint32_t connections; /* 0: off; above, resting connections are ended and accepting pauses */
     uint32_t connections_per_address; /* 0: off; above, 503 */
     uint32_t requests_per_connection; /* 0: off */
     uint64_t first_conn_id;           /* and then every conn_id_step-th: ids are unique over the workers */

@@ -31,7 +31,7 @@ enum {
     QP_REST_MS = 1000,   /* a connection that has rested for less is not ended for others */
     QP_PIPELINED_AT_ONCE = 16,
     QP_REFUSALS_LOGGED = 10, /* a second, beside their access lines */
-    QP_REQUESTS_WARM = 64,   /* requests kept for the next ones */
+    QP_REQUESTS_WARM = 64, /* requests kept for the next ones */
     QP_CLIENT_TEXT_BYTES = 64
 };
 
