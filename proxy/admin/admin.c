@@ -3,6 +3,7 @@
 #include "admin/room.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/loop.h"
 #include "server/envelope.h"
 
@@ -39,6 +40,10 @@ struct qp_admin_snapshot qp_admin_look(struct qp_admin *admin)
         .accounts = admin->accounts,
         .account_count = opts->account_count,
         .vault = qp_keeper_vault_status(opts->keeper),
+        .memory = {.held_bytes = qp_alloc_held_bytes(),
+                   .limit_bytes = qp_alloc_ceiling_bytes(),
+                   .shortages = qp_alloc_shortages()},
+        .log_lost_lines = qp_log_lost_lines(),
         .history = &admin->history,
         .worker_count = opts->worker_count,
         .relay = opts->relay,

@@ -2,8 +2,8 @@
  *
  * A failed dial answers every waiter that was queued before it began with its reason, so that an origin that is down does not cost
  * them one time limit after the other; only a fault of that one connection (a reset) is the first waiter's alone. An outage follows
- * (outage.h): one dial at a time, with pauses; in a pause, and when that dial takes long, who waits is answered at once with the last
- * reason. Who waits while other streams do get answers is not: one of them will be given back.
+ * (outage.h): one dial at a time, with short pauses, for all who wait; when that dial takes long, they are answered with the last
+ * reason. Who waits while other streams do get answers is not answered so: one of them will be given back.
  *
  * One pool for one origin on one loop. Who needs an exchange asks qp_pool_try_take() first (the warm path: no callback, no
  * allocation) and else queues a waiter, which is served in order by whatever comes first: a stream given back or a finished dial.
@@ -47,6 +47,9 @@ struct qp_pool_waiter {
                  const char *detail);
 };
 
+/* Closes the idle streams: somebody needs the memory more. */
+void qp_pool_give_back(struct qp_pool *pool);
+
 /* An idle stream's exchange (the most recently used), or NULL, also while others are queued for one. */
 struct qp_exchange *qp_pool_try_take(struct qp_pool *pool);
 /* Queues. fresh: only a newly dialled stream will do (the retry after a dead reused one). QP_SELF_BUSY when the queue is full. The waiter has no deadline of its own:
@@ -64,7 +67,7 @@ void qp_pool_cancel(struct qp_pool_waiter *waiter);
     COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")            \
     COUNTER(suspected, "kept connections to the origin let go because another one was dead")   \
     COUNTER(outages, "times that connections to the origin began to fail")             \
-    COUNTER(outage_answers, "waiting requests that were told at once why the last dial failed") \
+    COUNTER(outage_answers, "requests that did not wait for a long dial in an outage, and were told of the last one") \
     LEVEL(streams, "open connections to the origin")                                   \
     LEVEL(idle, "open connections to the origin that are idle")                        \
     LEVEL(waiting, "requests that wait for a connection to the origin")

@@ -44,10 +44,10 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
     server->handler_context = handler_context;
     server->census = opts->census;
     if (!server->census)
-        server->census = server->own_census =
-            qp_census_new(opts->connections, opts->connections_per_address);
+        server->census = server->own_census = qp_census_new(opts->connections, opts->connections_per_address);
     qp_census_join(server->census, &server->member, loop, on_look);
     qp_timer_init(&server->room, on_room);
+    qp_timer_init(&server->shortage, qp_server_look_at_shortage);
     qp_list_init(&server->ports);
     qp_list_init(&server->resting);
     qp_list_init(&server->sessions);
@@ -86,14 +86,18 @@ static bool may_log(struct qp_server *server, uint64_t *not_before_ms)
     return true;
 }
 
-static void set_full(struct qp_server *server, bool is_full)
+void qp_server_hold(struct qp_server *server, bool is_full, bool is_short)
 {
-    if (is_full == server->is_full)
-        return;
+    const bool was_held = server->is_full || server->is_short;
+    const bool is_held = is_full || is_short;
+
     server->is_full = is_full;
+    server->is_short = is_short;
+    if (is_held == was_held)
+        return;
     QP_LIST_FOR_EACH (link, &server->ports) {
         struct port *port = QP_CONTAINER_OF(link, struct port, link);
-        if (is_full)
+        if (is_held)
             qp_listener_pause(port->listener);
         else
             qp_listener_resume(port->listener);
@@ -122,6 +126,8 @@ static bool on_admit(void *owner, bool is_certain)
 {
     struct qp_server *server = ((struct port *)owner)->server;
 
+    if (qp_server_is_short(server))
+        return false;
     if (qp_census_take(server->census))
         return true;
     if (!is_certain)
@@ -135,7 +141,7 @@ static bool on_admit(void *owner, bool is_certain)
         return true;
     if (qp_census_take_or_wait(&server->member))
         return true;
-    set_full(server, true);
+    qp_server_hold(server, true, server->is_short);
     return false;
 }
 
@@ -144,14 +150,14 @@ static void on_unused(void *owner)
     qp_census_give(((struct port *)owner)->server->census);
 }
 
-/* A server that waits polls again: whether there is a place for whoever waits is asked then. */
+/* A server that waits polls again once there is a place, and not before: servers that wait would wake each other for ever. */
 static void on_look(struct qp_census_member *member)
 {
     struct qp_server *server = QP_CONTAINER_OF(member, struct qp_server, member);
 
-    if (server->is_full) {
+    if (server->is_full && qp_census_has_room(server->census)) {
         qp_census_stop_waiting(member);
-        set_full(server, false);
+        qp_server_hold(server, false, server->is_short);
     } else if (qp_census_is_waited_for(server->census)) {
         make_room(server);
     }
@@ -178,12 +184,13 @@ static void turn_away(struct qp_server *server, struct qp_session *session)
     server->counters.connections_refused++;
     server->turned_log_count++;
     if (may_log(server, &server->turned_log_ms)) {
-        qp_log_warn("server",
-                    "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
-                    "address is %u (limits.connections_per_address)",
-                    (unsigned long long)server->turned_log_count,
-                    qp_client_address_format(&session->client, text, sizeof(text)),
-                    qp_census_limit_per_address(server->census));
+        qp_log_warn(
+            "server",
+            "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
+            "address is %u (limits.connections_per_address)",
+            (unsigned long long)server->turned_log_count,
+            qp_client_address_format(&session->client, text, sizeof(text)),
+            qp_census_limit_per_address(server->census));
         server->turned_log_count = 0;
     }
     qp_session_turn_away(session);
@@ -318,6 +325,7 @@ static void end(struct qp_server *server)
     qp_census_leave(&server->member);
     qp_census_free(&server->own_census);
     qp_timer_deinit(&server->room);
+    qp_timer_deinit(&server->shortage);
     qp_later_cancel(&server->drained);
     qp_timer_deinit(&server->drain_timer);
     for (struct qp_list *link; (link = qp_list_shift(&server->warm)) != NULL;)

@@ -261,6 +261,9 @@ static void parse(struct qp_request *request, struct qp_slice *input)
         case QP_PARSE_MORE:
             if (!was_in_head && is_in_head(request))
                 begin_head(request->session);
+            /* A head that comes in pieces grows, and there are many clients. */
+            if (is_in_head(request) && qp_server_is_short(request->server))
+                refuse(request, &qp_refusal_memory, QP_SELF_MEMORY);
             return;
         case QP_PARSE_HEAD:
             take_head(request);
@@ -466,10 +469,10 @@ static bool is_slow_to_send(struct qp_request *request, uint64_t now_ms)
 static bool is_slow_to_take(struct qp_request *request, uint64_t now_ms)
 {
     const struct qp_server_opts *opts = &request->server->opts;
-    const size_t pending = qp_stream_pending_bytes(request->session->stream);
-    const uint64_t taken = request->life.out_bytes - pending;
+    const struct qp_stream *stream = request->session->stream;
+    const uint64_t taken = request->life.out_bytes - qp_stream_untaken_bytes(stream);
 
-    if (pending == 0) {
+    if (qp_stream_pending_bytes(stream) == 0) {
         qp_pace_restart(&request->life.out, now_ms, taken);
         return false;
     }

@@ -31,7 +31,7 @@ enum {
     QP_REST_MS = 1000,   /* a connection that has rested for less is not ended for others */
     QP_PIPELINED_AT_ONCE = 16,
     QP_REFUSALS_LOGGED = 10, /* a second, beside their access lines */
-    QP_REQUESTS_WARM = 64, /* requests kept for the next ones */
+    QP_REQUESTS_WARM = 64,   /* requests kept for the next ones */
     QP_CLIENT_TEXT_BYTES = 64
 };
 
@@ -119,6 +119,8 @@ struct qp_server {
 
     bool is_draining;
     bool is_full;              /* listeners are paused for the limit on connections */
+    bool is_short;             /* and for want of memory */
+    struct qp_timer shortage;  /* to look at that again */
     struct qp_timer room;      /* when the longest resting session has rested long enough */
     uint64_t full_log_ms;      /* not said again before */
     uint64_t turned_log_ms;    /* not said again before */
@@ -151,7 +153,14 @@ void qp_session_cancel(struct qp_session *session);
 /* Makes reading follow the states. */
 void qp_session_adjust_reading(struct qp_session *session);
 
+/* scarcity.c */
+/* Nothing new may be taken on. */
+bool qp_server_is_short(struct qp_server *server);
+void qp_server_look_at_shortage(struct qp_timer *timer);
+
 /* server.c */
+/* Accepting pauses while either is true: there is no place for a connection, memory is short. */
+void qp_server_hold(struct qp_server *server, bool is_full, bool is_short);
 /* With the session already out of the lists. */
 void qp_server_session_closed(struct qp_server *server);
 /* A session has begun to rest. */
@@ -176,6 +185,7 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
                      uint32_t rate_bytes);
 
 /* answer.c */
+extern const struct qp_refusal qp_refusal_memory;
 extern const struct qp_refusal qp_refusal_method;
 extern const struct qp_refusal qp_refusal_body_size;
 extern const struct qp_refusal qp_refusal_head_time;

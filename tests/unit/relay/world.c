@@ -64,13 +64,17 @@ void world_open(uint64_t seed, const char *folder)
         .origin_idle_ms = 30000,
         .origin_lost_ms = 10000,
         .stream_wait_ms = 10000,
+        .request_ms = 600000,
         .origin_streams = 8,
         .waiting = 8,
+        .origin_rate_bytes = 64,
+        .retry_per_cent = 20,
         .replay_memory_bytes = 96 * 1024,
         .replay_memory_total_bytes = 192 * 1024,
         .replay_body_bytes = 320 * 1024,
         .replay_folder = folder,
         .via = "qproxy",
+        .instance = "0a1b2c3d",
         .access_log = true,
     };
     world->relay = qp_relay_new(&world->loop, &world->opts, &world->view);
