@@ -279,6 +279,36 @@ def a_resolver_that_fails_or_hangs_later_stops_nobody(env):
 
 
 @test("P7")
+def names_that_hang_hold_up_no_other(env):
+    """More of them than threads that libuv would give to the resolver by itself."""
+    origin = env.origin()
+    origin.is_gated = False
+    tokens = env.origin(host="127.0.0.1")
+    names = Names(env, "127.0.0.1")
+    accounts = [env.account(origin, token_url=tokens.token_url)]
+    for n in range(4):
+        env.write("hosts.hanging%d.invalid" % n, "delay 60000\n")
+        accounts.append(env.account("https://hanging%d.invalid" % n, name="a%d" % n, path_prefix="/a%d" % n, token_url=tokens.token_url))
+    proxy = env.proxy(environ=names.environ, accounts=accounts, timeouts={"origin_connect": "3s"})
+    hanging = [proxy.connect() for _ in accounts[1:]]
+    for n, client in enumerate(hanging):
+        client.request(target="/a%d/API/v3/whoami" % n)
+    eventually(lambda: names.asked() == 4, what="all hang")
+    assert proxy.exchange().status == 200
+    for client in hanging:
+        check_own_error(client.response(), 502, "origin_unresolvable")
+
+
+@test("P8")
+def a_token_endpoint_that_does_not_resolve_is_told(env):
+    origin = env.origin()
+    proxy = env.proxy(origin, environ=Names(env, "fail noname").environ)
+    check_own_error(proxy.exchange(), 503, "token_unavailable")
+    proxy.wait_log("the token endpoint's host name does not resolve.*localhost: unknown node")
+    assert origin.token_calls == []
+
+
+@test("P7")
 def an_origin_that_has_moved_and_is_gone_is_found_within_the_request(env):
     old = env.origin()
     old.script = answering(fields=["Connection: close"])
@@ -397,6 +427,8 @@ def an_answer_until_close_that_lacks_its_close_notify_is_a_cut(env):
 
 def leave_no_descriptor(proxy):
     """The limit goes down to the first number that is free."""
+    if not proxy.env.places.may_look_inside():
+        raise Skip("the release forbids looks at its descriptors")
     used = {int(name) for name in os.listdir("/proc/%d/fd" % proxy.pid)}
     lowest = next(number for number in range(1024) if number not in used)
     soft, hard = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (lowest, resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)[1]))
