@@ -387,6 +387,7 @@ static bool retire_if_moved(struct qp_exchange *exchange)
 
     if (qp_dialer_is_current(pool->dialer, exchange->stream, &exchange->address_mark))
         return false;
+    qp_count(&pool->counters.moved);
     take_idle(exchange);
     discard(exchange, true);
     return true;
