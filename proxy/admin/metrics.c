@@ -2,6 +2,7 @@
 #include "admin/pages.h"
 #include "admin/text.h"
 #include <inttypes.h>
+#include <stdio.h>
 
 static void put_head(struct qp_buf *out, const char *prefix, const char *name, const char *help,
                      bool is_level)
@@ -20,6 +21,20 @@ static void put_account_label(struct qp_buf *out, const struct qp_admin_account 
 
 /* ---- the process ---- */
 
+static void put_scarcity(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    put_head(out, "", "memory_bytes", "memory in use, as limits.memory counts it", true);
+    qp_buf_append_fmt(out, "qproxy_memory_bytes %" PRIu64 "\n", snapshot->memory.held_bytes);
+    if (snapshot->memory.limit_bytes > 0) {
+        put_head(out, "", "memory_limit_bytes", "limits.memory; absent if it is off", true);
+        qp_buf_append_fmt(out, "qproxy_memory_limit_bytes %" PRIu64 "\n", snapshot->memory.limit_bytes);
+    }
+    put_head(out, "", "memory_shortages", "how often limits.memory was reached", false);
+    qp_buf_append_fmt(out, "qproxy_memory_shortages_total %" PRIu64 "\n", snapshot->memory.shortages);
+    put_head(out, "", "log_lost_lines", "log and access lines that could not be written", false);
+    qp_buf_append_fmt(out, "qproxy_log_lost_lines_total %" PRIu64 "\n", snapshot->log_lost_lines);
+}
+
 static void put_process(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     put_head(out, "", "build_info", "the version, as a label", true);
@@ -32,6 +47,7 @@ static void put_process(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_buf_append_fmt(out, "qproxy_ready %d\n", qp_readiness_is_ready(qp_snapshot_readiness(snapshot)));
     put_head(out, "", "workers", "threads that relay requests", true);
     qp_buf_append_fmt(out, "qproxy_workers %u\n", snapshot->worker_count);
+    put_scarcity(out, snapshot);
     if (!snapshot->vault.is_configured)
         return;
     put_head(out, "", "vault_writable", "1 if the last write of the vault went well; absent without a vault",
@@ -120,13 +136,29 @@ static void put_states(struct qp_buf *out, const struct qp_admin_snapshot *snaps
 
 /* ---- the workers ---- */
 
-static void put_relay(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
+static void put_worker_value(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned worker,
+                             unsigned row)
 {
-    const struct qp_admin_counter *counter = &snapshot->relay.rows[row];
-    put_head(out, "relay_", counter->name, counter->help, counter->is_level);
+    const struct qp_admin_counter *counter = &snapshot->counters.rows[row];
+    qp_buf_append_fmt(out, "qproxy_%s_%s%s{worker=\"%u\"", counter->group, counter->name,
+                      counter->is_level ? "" : "_total", worker);
+    if (counter->label)
+        qp_buf_append_fmt(out, ",%s=\"%s\"", counter->label, counter->label_value);
+    qp_buf_append_fmt(out, "} %" PRIu64 "\n", qp_snapshot_worker(snapshot, worker, row));
+}
+
+/* Rows of one name share the head of the first. */
+static void put_counter(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
+{
+    const struct qp_admin_counter *counter = &snapshot->counters.rows[row];
+    bool is_next_of_name = row > 0 && counter->label && strcmp(counter[-1].name, counter->name) == 0;
+    if (!is_next_of_name) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "%s_", counter->group);
+        put_head(out, prefix, counter->name, counter->help, counter->is_level);
+    }
     for (unsigned i = 0; i < snapshot->worker_count; i++)
-        qp_buf_append_fmt(out, "qproxy_relay_%s%s{worker=\"%u\"} %" PRIu64 "\n", counter->name,
-                          counter->is_level ? "" : "_total", i, qp_snapshot_relay(snapshot, i, row));
+        put_worker_value(out, snapshot, i, row);
 }
 
 static void put_pool(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
@@ -148,8 +180,8 @@ void qp_put_metrics(struct qp_buf *out, const struct qp_admin_snapshot *snapshot
     for (size_t i = 0; i < sizeof ACCOUNT_ROWS / sizeof ACCOUNT_ROWS[0]; i++)
         put_account_row(out, snapshot, &ACCOUNT_ROWS[i]);
     put_states(out, snapshot);
-    for (unsigned row = 0; row < snapshot->relay.count; row++)
-        put_relay(out, snapshot, row);
+    for (unsigned row = 0; row < snapshot->counters.count; row++)
+        put_counter(out, snapshot, row);
     for (unsigned row = 0; row < snapshot->pool.count; row++)
         put_pool(out, snapshot, row);
 }

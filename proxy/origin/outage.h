@@ -29,7 +29,8 @@ struct qp_outage {
 /* A reset, unlike a refusal or a time limit, says something of one connection only. */
 bool qp_outage_is_of_one_connection(enum qp_result why);
 
-void qp_outage_note_failure(struct qp_outage *outage, uint64_t now_ms, enum qp_result why, const char *detail);
+void qp_outage_note_failure(struct qp_outage *outage, uint64_t now_ms, enum qp_result why,
+                            const char *detail);
 /* A dial has succeeded. Gives the failures that came before it. */
 unsigned qp_outage_end(struct qp_outage *outage);
 

@@ -18,10 +18,12 @@
 #include "origin/socket.h"
 
 enum {
-    RESTED_MS = 10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
+    RESTED_MS =
+        10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
     PROBE_MS = 1000, /* so long a dial in an outage is waited for */
-    ANSWERING_MS = 1000, /* an origin that has answered within that time is not down, whatever became of a dial */
-    TOLD_FAILURES = 3    /* from so many failed dials on the log hears of the outage and of its end */
+    ANSWERING_MS =
+        1000, /* an origin that has answered within that time is not down, whatever became of a dial */
+    TOLD_FAILURES = 3 /* from so many failed dials on the log hears of the outage and of its end */
 };
 
 struct qp_pool {
@@ -95,6 +97,7 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
 /* After each change of a level. */
 static void show_levels(struct qp_pool *pool)
 {
+    qp_count_set(&pool->counters.dialling, pool->dial_count);
     qp_count_set(&pool->counters.streams, pool->stream_count);
     qp_count_set(&pool->counters.idle, pool->idle_count);
     qp_count_set(&pool->counters.waiting, pool->waiting_count);
@@ -138,6 +141,7 @@ static void start_dial(struct qp_pool *pool)
     pool->dial_count++;
     pool->dialled_ms = qp_loop_now_ms(pool->loop);
     qp_count(&pool->counters.dials);
+    show_levels(pool);
     attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
 }
 
@@ -263,6 +267,7 @@ static void on_dial_failed(struct qp_pool *pool, uint64_t number, enum qp_result
     const bool was_on = outage->is_on;
 
     qp_count(&pool->counters.dial_failures);
+    show_levels(pool);
     qp_outage_note_failure(outage, qp_loop_now_ms(pool->loop), result, detail);
     if (outage->is_on && !was_on)
         qp_count(&pool->counters.outages);
@@ -368,6 +373,7 @@ static void on_watch(struct qp_timer *timer)
 static void discard(struct qp_exchange *exchange, bool polite)
 {
     exchange->pool->stream_count--;
+    qp_count(&exchange->pool->counters.closed);
     show_levels(exchange->pool);
     qp_exchange_free(exchange, polite);
 }
@@ -543,6 +549,12 @@ void qp_pool_cancel(struct qp_pool_waiter *waiter)
         qp_list_remove(&waiter->link);
 }
 
+void qp_pool_give_back(struct qp_pool *pool)
+{
+    while (pool->idle_count > 0)
+        evict_oldest(pool);
+}
+
 static void cancel_dials(struct qp_pool *pool)
 {
     for (struct qp_list *link; (link = qp_list_shift(&pool->dialling)) != NULL;) {
@@ -559,8 +571,7 @@ static void end(struct qp_pool *pool)
     pool->opts.waiting = 0;
     (void)fail_waiters(pool, UINT64_MAX, false, QP_SELF_CANCELED, "the pool is closing");
     cancel_dials(pool);
-    while (pool->idle_count > 0)
-        evict_oldest(pool);
+    qp_pool_give_back(pool);
     qp_later_cancel(&pool->serve);
     qp_later_cancel(&pool->refuse);
     qp_timer_deinit(&pool->idle_timer);

@@ -77,12 +77,7 @@ void qp_relay_close(struct qp_relay **relay)
 
 bool qp_relay_may_warn(struct qp_relay *relay)
 {
-    uint64_t now_s = qp_loop_now_ms(relay->loop) / 1000;
-    if (now_s != relay->warned_s) {
-        relay->warned_s = now_s;
-        relay->warned = 0;
-    }
-    return ++relay->warned <= WARNINGS_A_SECOND;
+    return qp_log_may(&relay->warnings, WARNINGS_A_SECOND);
 }
 
 static const char *refusal_body(void *relay, const struct qp_request *request,
@@ -117,12 +112,19 @@ static void on_refused(void *context, struct qp_request *request)
         .error = refusal->code,
     };
 
-    QP_COUNT(&relay->counters, refused);
     if (!relay->opts.access_log)
         return;
     qp_buf_clear(&relay->scratch);
     qp_access_line(&access, relay->opts.access_json, &relay->scratch);
     qp_log_access(qp_buf_slice(&relay->scratch));
+}
+
+static void on_scarce(void *context)
+{
+    struct qp_relay *relay = context;
+    qp_relay_free_warm(relay);
+    for (unsigned i = 0; i < relay->opts.account_count; i++)
+        qp_pool_give_back(relay->pools[i]);
 }
 
 const struct qp_handler *qp_relay_handler(void)
@@ -135,6 +137,7 @@ const struct qp_handler *qp_relay_handler(void)
         .gone = qp_relay_on_gone,
         .refusal_body = refusal_body,
         .refused = on_refused,
+        .scarce = on_scarce,
     };
     return &handler;
 }

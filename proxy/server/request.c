@@ -81,7 +81,7 @@ void qp_request_free(struct qp_request *request)
 void qp_request_disown(struct qp_request *request)
 {
     if (request->life.is_owned)
-        request->server->counters.requests_open--;
+        qp_count_less(&request->server->counters.requests_open);
     request->life.is_owned = false;
 }
 
@@ -141,6 +141,8 @@ const struct qp_refusal *qp_request_examine(struct qp_request *request)
     const struct qp_message *message = &request->parser.message;
     const uint64_t body_bytes = request->server->opts.body_bytes;
 
+    if (qp_server_is_short(request->server))
+        return &qp_refusal_memory;
     /* CONNECT, which is no less a danger, does not get past the parser. */
     if (qp_slice_is_nocase(message->method, QP_SLICE("TRACE"))) /* an origin may be lax about the case */
         return &qp_refusal_method;
@@ -183,7 +185,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
 {
     const uint64_t window_ms = now_ms - pace->window_ms;
 
-    if (bytes != pace->bytes) {
+    /* Signed: the kernel counts what it holds with its own overhead, so a number can be less than the one before. */
+    if ((int64_t)(bytes - pace->bytes) > 0) {
         pace->bytes = bytes;
         pace->moved_ms = now_ms;
     } else if (now_ms - pace->moved_ms >= limit_ms) {
@@ -191,7 +194,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
     }
     if (window_ms < limit_ms)
         return false;
-    const bool is_slow = (bytes - pace->window_bytes) * 1000 < rate_bytes * window_ms;
+    const int64_t moved = (int64_t)(bytes - pace->window_bytes) * 1000;
+    const bool is_slow = moved < (int64_t)(rate_bytes * window_ms);
     pace->window_ms = now_ms;
     pace->window_bytes = bytes;
     return is_slow;

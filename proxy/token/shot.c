@@ -2,11 +2,13 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "http/uri.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "origin/pool.h"
 #include "token/pace.h"
+#include <stdio.h>
 
 enum { RANGE_IDLE_MS = 1000, RANGE_STREAMS = 4 };
 
@@ -112,22 +114,11 @@ static void finish(struct qp_shot *shot, struct qp_shot_result *result)
     qp_buf_wipe(&answer);
 }
 
-/* Certificates and resolvers say what they like. */
-static void put_printable(char *out, size_t size, const char *text)
-{
-    size_t i = 0;
-    for (; text && text[i] && i + 1 < size; ++i) {
-        out[i] = text[i];
-        if (text[i] < 0x20 || text[i] > 0x7e)
-            out[i] = '?';
-    }
-    out[i] = 0;
-}
-
 static void fail(struct qp_shot *shot, enum qp_result why, const char *detail)
 {
     char shown[128]; /* the stream it came from goes before the result is looked at */
-    put_printable(shown, sizeof(shown), detail);
+    snprintf(shown, sizeof(shown), "%s", detail ? detail : "");
+    qp_ascii_only(shown); /* certificates and resolvers say what they like */
     struct qp_shot_result result = {.why = why, .detail = shown};
     finish(shot, &result);
 }

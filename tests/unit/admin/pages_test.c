@@ -11,11 +11,17 @@
 
 #define HOSTILE "</td><script>alert(\"1\")</script>\\ \xff\n# TYPE x counter"
 
-static const struct qp_admin_counter RELAY[] = {{"requests", "requests taken", false},
-                                                {"answered", "passed on", false}};
-static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false}, {"idle", "idle ones", true}};
+static const struct qp_admin_counter COUNTERS[] = {
+    {"requests", "requests taken", false, "relay", NULL, NULL},
+    {"answered", "answers passed on", false, "relay", NULL, NULL},
+    {"connections_open", "open ones", true, "client", NULL, NULL},
+    {"connections_closed", "closed ones", false, "client", "reason", "idle"},
+    {"connections_closed", "closed ones", false, "client", "reason", "cut"},
+};
+static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false, NULL, NULL, NULL},
+                                               {"idle", "idle ones", true, NULL, NULL, NULL}};
 /* Two workers; two accounts. */
-static const uint64_t RELAY_VALUES[] = {10, 7, 100, 70};
+static const uint64_t WORKER_VALUES[] = {10, 7, 1, 2, 3, 100, 70, 4, 5, 6};
 static const uint64_t POOL_VALUES[] = {1, 2, 3, 4, 10, 20, 30, 40};
 
 static const struct qp_identity NOBODY;
@@ -69,11 +75,13 @@ static struct qp_admin_snapshot a_snapshot(void)
         .accounts = accounts,
         .account_count = 2,
         .vault = {.is_configured = true, .is_writable = true},
+        .memory = {.held_bytes = 5000, .limit_bytes = 100000, .shortages = 3},
+        .log_lost_lines = 7,
         .history = &history,
         .worker_count = 2,
-        .relay = {RELAY, 2},
+        .counters = {COUNTERS, 5},
         .pool = {POOL, 2},
-        .relay_values = RELAY_VALUES,
+        .worker_values = WORKER_VALUES,
         .pool_values = POOL_VALUES,
     };
 }
@@ -197,6 +205,10 @@ static void status_is_json_with_all_numbers(void **state)
     assert_int_equal(number(child(json, "relay", -1), "requests"), 110);
     assert_int_equal(number(child(json, "relay", -1), "answered"), 77);
     assert_int_equal(number(child(child(json, "workers", 1), "relay", -1), "answered"), 70);
+    assert_int_equal(number(child(json, "client", -1), "connections_open"), 5);
+    const cJSON *closed = child(child(json, "client", -1), "connections_closed", -1);
+    assert_int_equal(number(closed, "idle"), 7);
+    assert_int_equal(number(closed, "cut"), 9);
     assert_non_null(strstr(text(child(json, "accounts", 1), "reason"), "<script>")); /* a text, not markup */
     cJSON_Delete(json);
     qp_buf_deinit(&out);
@@ -243,6 +255,10 @@ static void status_has_the_vault_and_the_hour(void **state)
     assert_true(cJSON_IsTrue(child(child(json, "vault", -1), "configured", -1)));
     assert_true(cJSON_IsFalse(child(child(json, "vault", -1), "writable", -1)));
     assert_string_equal(text(child(json, "vault", -1), "error"), "disk full");
+    assert_int_equal(number(child(json, "memory", -1), "bytes"), 5000);
+    assert_int_equal(number(child(json, "memory", -1), "limit_bytes"), 100000);
+    assert_int_equal(number(child(json, "memory", -1), "shortages"), 3);
+    assert_int_equal(number(json, "log_lost_lines"), 7);
     const cJSON *hour = child(json, "history", -1);
     assert_int_equal(number(hour, "bucket_s"), 60);
     for (size_t i = 0; i < 3; i++) {
@@ -342,12 +358,22 @@ static void metrics_say_what_status_says(void **state)
         "\nqproxy_token_expires_in_seconds{account=\"main\"} 3539\n",
         "\nqproxy_token_calls_total{account=\"main\"} 5\n",
         "\nqproxy_vault_writable 1\n",
+        "\nqproxy_memory_bytes 5000\n",
+        "\nqproxy_memory_limit_bytes 100000\n",
+        "\nqproxy_memory_shortages_total 3\n",
+        "\nqproxy_log_lost_lines_total 7\n",
         "\nqproxy_account_signed_in{account=\"main\"} 1\n",
         "\nqproxy_refresh_token_age_seconds{account=\"main\"} 3600\n",
         "\nqproxy_account_state{account=\"main\",state=\"fresh\"} 1\n",
         "\nqproxy_account_state{account=\"main\",state=\"stale\"} 0\n",
         "\n# HELP qproxy_relay_requests_total requests taken\n# TYPE qproxy_relay_requests_total counter\n",
         "\nqproxy_relay_requests_total{worker=\"0\"} 10\nqproxy_relay_requests_total{worker=\"1\"} 100\n",
+        "\n# TYPE qproxy_client_connections_open gauge\nqproxy_client_connections_open{worker=\"0\"} 1\n",
+        "\n# HELP qproxy_client_connections_closed_total closed ones\n# TYPE "
+        "qproxy_client_connections_closed_total counter\n"
+        "qproxy_client_connections_closed_total{worker=\"0\",reason=\"idle\"} 2\n"
+        "qproxy_client_connections_closed_total{worker=\"1\",reason=\"idle\"} 5\n"
+        "qproxy_client_connections_closed_total{worker=\"0\",reason=\"cut\"} 3\n",
         "\n# TYPE qproxy_origin_idle gauge\nqproxy_origin_idle{account=\"main\",worker=\"0\"} 2\n",
         "\nqproxy_origin_dials_total{account=\"main\",worker=\"1\"} 10\n",
     };

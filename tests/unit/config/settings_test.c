@@ -70,6 +70,8 @@ static void the_announced_names_are_there(void **state)
         "timeouts.origin_resolve",
         "timeouts.origin_response",
         "timeouts.origin_idle",
+        "timeouts.request",
+        "timeouts.stream_wait",
         "timeouts.token_wait",
         "timeouts.token_call",
         "timeouts.drain",
@@ -80,6 +82,9 @@ static void the_announced_names_are_there(void **state)
         "limits.connections",
         "limits.connections_per_address",
         "limits.waiting",
+        "limits.origin_rate",
+        "limits.retry_budget",
+        "limits.memory",
         "replay.memory",
         "replay.body",
     };

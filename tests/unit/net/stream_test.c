@@ -1,5 +1,6 @@
 /* Plain streams. */
 #include "fixture.h"
+#include "net/loop_impl.h"
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -59,6 +60,23 @@ static void echo(struct end *end, struct qp_slice bytes)
     end->inside = true;
     qp_stream_write(end->stream, &bytes, 1);
     end->inside = false;
+}
+
+/* A client may send a credential though it need not. */
+static void what_was_read_does_not_stay_in_the_loop(void **state)
+{
+    static const char zeros[64];
+    struct end a = {.keep = true};
+    struct end b = {.keep = true};
+    struct got_at_least want = {&b, 64};
+    open_pair(AF_INET, &a, &b);
+    qp_stream_resume(b.stream);
+    send_text(&a, "Authorization: Bearer 0123456789abcdef0123456789abcdef0123456789");
+    run_until(has_bytes, &want);
+    assert_memory_equal(test_loop->read_bytes, zeros, sizeof(zeros));
+    close_end(&a);
+    close_end(&b);
+    run_until(no_streams, NULL);
 }
 
 static void bytes_are_echoed(void **state)
@@ -491,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_are_echoed, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(what_was_read_does_not_stay_in_the_loop, set_up, free_loop),
         cmocka_unit_test_setup_teardown(small_pieces_go_out_in_one_call, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_large_piece_takes_what_was_joined_with_it, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_slow_reader_gets_all_and_pending_output_is_bounded, set_up,

@@ -187,7 +187,8 @@ static void doubles_its_pauses_up_to_a_limit(void **state)
     for (unsigned i = 0; i < 10; i++) {
         qp_outage_note_failure(&outage, now_ms, QP_NET_REFUSED, "why");
         assert_true(outage.is_on);
-        assert_int_equal(outage.due_ms - now_ms, i < 4 ? QP_OUTAGE_FIRST_PAUSE_MS << i : QP_OUTAGE_LONGEST_PAUSE_MS);
+        assert_int_equal(outage.due_ms - now_ms,
+                         i < 4 ? QP_OUTAGE_FIRST_PAUSE_MS << i : QP_OUTAGE_LONGEST_PAUSE_MS);
         const uint64_t due_ms = outage.due_ms;
         qp_outage_note_failure(&outage, now_ms, QP_NET_REFUSED, "a dial that was under way");
         assert_int_equal(outage.due_ms, due_ms);
