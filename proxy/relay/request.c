@@ -418,6 +418,10 @@ static void on_origin_head(struct relayed *r, const struct detail *d)
 {
     r->attempt.head = d->head;
     r->attempt.waits_for_continue = false;
+    if (qp_retry_parted(r, d->head)) {
+        enter_stream(r, NULL);
+        return;
+    }
     qp_rejected_learn(r, d->head->status != 401);
     if (qp_retry_without_expect(r, d->head->status)) {
         r->unexpected = true;
