@@ -296,6 +296,12 @@ static void on_expired(struct relayed *r)
         enter_token(r);
 }
 
+/* For a 100, also in a replay; once the answer has begun, perhaps for ever. */
+static bool client_waits(const struct relayed *r)
+{
+    return qp_request_message(r->request)->expect_continue && qp_request_body_received(r->request) == 0;
+}
+
 static void enter_send(struct relayed *r, const struct detail *d)
 {
     const struct qp_message *message = qp_request_message(r->request);
@@ -308,10 +314,8 @@ static void enter_send(struct relayed *r, const struct detail *d)
     QP_COUNT(&r->relay->counters, attempts);
     r->attempts++;
     r->attempt.generation = token.generation;
-    /* Also in a replay: a client that was not told to go on still waits. */
-    bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
     r->attempt.waits_for_continue =
-        message->body_kind != QP_BODY_NONE && (client_waits || qp_upload_is_past_replay(r));
+        message->body_kind != QP_BODY_NONE && (client_waits(r) || qp_upload_is_past_replay(r));
     qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
                       qp_slice_is(message->method, QP_SLICE("HEAD")));
     qp_relayed_set_state(r, STATE_SEND);
@@ -574,7 +578,8 @@ static void on_answer_failed(struct relayed *r, const struct detail *d)
 static void on_body_deadline(struct relayed *r, const struct detail *d)
 {
     bool slow_to_take = qp_request_is_full(r->request);
-    bool slow_to_send = !r->attempt.request_finished && !qp_exchange_is_full(r->attempt.exchange);
+    bool slow_to_send = !r->attempt.request_finished && !client_waits(r) &&
+                        !qp_exchange_is_full(r->attempt.exchange);
     if (slow_to_take || slow_to_send)
         qp_relayed_arm_deadline(r); /* it is the client; the server room watches it */
     else
