@@ -10,6 +10,7 @@
 #define MBEDTLS_AESCE_C
 #endif
 #define MBEDTLS_PLATFORM_C
+#define MBEDTLS_PLATFORM_MEMORY /* its memory counts for limits.memory */
 #define MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME_DATE /* certificates' dates are checked */
 #define MBEDTLS_FS_IO          /* CA bundles, certificates, keys */

@@ -3,6 +3,7 @@
 #include "admin/room.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/loop.h"
 #include "server/envelope.h"
 
@@ -39,6 +40,10 @@ struct qp_admin_snapshot qp_admin_look(struct qp_admin *admin)
         .accounts = admin->accounts,
         .account_count = opts->account_count,
         .vault = qp_keeper_vault_status(opts->keeper),
+        .memory = {.held_bytes = qp_alloc_held_bytes(),
+                   .limit_bytes = qp_alloc_ceiling_bytes(),
+                   .shortages = qp_alloc_shortages()},
+        .log_lost_lines = qp_log_lost_lines(),
         .history = &admin->history,
         .worker_count = opts->worker_count,
         .relay = opts->relay,
@@ -91,10 +96,12 @@ static void on_gone(struct qp_request *request, enum qp_result why)
     qp_visit_free(visit);
 }
 
-static const char *refusal_body(void *context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     (void)context;
-    qp_envelope_error(body, refusal->status, refusal->code, refusal->text, NULL, 0, 0);
+    qp_envelope_error(body, refusal->status, refusal->code, refusal->text, NULL, qp_request_conn_id(request),
+                      qp_request_number(request));
     return QP_JSON_TYPE;
 }
 

@@ -72,23 +72,12 @@ bool qp_admin_is_own_origin(const struct qp_admin_names *names, struct qp_slice 
 
 /* ---- where sign-ins come back to ---- */
 
-/* What a browser on this machine can go to. */
-static struct qp_address reachable(const struct qp_address *address)
-{
-    struct qp_address out = *address;
-    if (out.u.any.sa_family == AF_INET && out.u.v4.sin_addr.s_addr == htonl(INADDR_ANY))
-        out.u.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    else if (out.u.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&out.u.v6.sin6_addr))
-        out.u.v6.sin6_addr = in6addr_loopback;
-    return out;
-}
-
 void qp_admin_redirect_uri(const struct qp_address *addresses, unsigned address_count, char out[160])
 {
     char text[TEXT_BYTES];
     out[0] = '\0';
     for (unsigned i = 0; i < address_count && !out[0]; i++) {
-        struct qp_address address = reachable(&addresses[i]);
+        struct qp_address address = qp_address_dialled(&addresses[i]);
         if (address.u.any.sa_family != AF_UNIX)
             snprintf(out, URI_BYTES, "http://%s/oauth/callback",
                      qp_address_format(&address, text, sizeof text));

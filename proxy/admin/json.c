@@ -149,6 +149,16 @@ static void put_history(struct qp_buf *out, const struct qp_history *history)
     qp_json_close(out, '}');
 }
 
+static void put_scarcity(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    qp_json_open(out, "memory", '{');
+    qp_json_u64(out, "bytes", snapshot->memory.held_bytes);
+    qp_json_u64(out, "limit_bytes", snapshot->memory.limit_bytes);
+    qp_json_u64(out, "shortages", snapshot->memory.shortages);
+    qp_json_close(out, '}');
+    qp_json_u64(out, "log_lost_lines", snapshot->log_lost_lines);
+}
+
 void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     qp_json_open(out, NULL, '{');
@@ -156,6 +166,7 @@ void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_json_u64(out, "uptime_s", snapshot->uptime_s);
     put_readiness(out, snapshot);
     put_vault(out, snapshot);
+    put_scarcity(out, snapshot);
     qp_json_open(out, "accounts", '[');
     for (unsigned i = 0; i < snapshot->account_count; i++)
         put_account(out, snapshot, i);

@@ -20,6 +20,20 @@ static void put_account_label(struct qp_buf *out, const struct qp_admin_account 
 
 /* ---- the process ---- */
 
+static void put_scarcity(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+{
+    put_head(out, "", "memory_bytes", "memory in use, as limits.memory counts it", true);
+    qp_buf_append_fmt(out, "qproxy_memory_bytes %" PRIu64 "\n", snapshot->memory.held_bytes);
+    if (snapshot->memory.limit_bytes > 0) {
+        put_head(out, "", "memory_limit_bytes", "limits.memory; absent if it is off", true);
+        qp_buf_append_fmt(out, "qproxy_memory_limit_bytes %" PRIu64 "\n", snapshot->memory.limit_bytes);
+    }
+    put_head(out, "", "memory_shortages", "how often limits.memory was reached", false);
+    qp_buf_append_fmt(out, "qproxy_memory_shortages_total %" PRIu64 "\n", snapshot->memory.shortages);
+    put_head(out, "", "log_lost_lines", "log and access lines that could not be written", false);
+    qp_buf_append_fmt(out, "qproxy_log_lost_lines_total %" PRIu64 "\n", snapshot->log_lost_lines);
+}
+
 static void put_process(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
 {
     put_head(out, "", "build_info", "the version, as a label", true);
@@ -32,6 +46,7 @@ static void put_process(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_buf_append_fmt(out, "qproxy_ready %d\n", qp_readiness_is_ready(qp_snapshot_readiness(snapshot)));
     put_head(out, "", "workers", "threads that relay requests", true);
     qp_buf_append_fmt(out, "qproxy_workers %u\n", snapshot->worker_count);
+    put_scarcity(out, snapshot);
     if (!snapshot->vault.is_configured)
         return;
     put_head(out, "", "vault_writable", "1 if the last write of the vault went well; absent without a vault",

@@ -15,6 +15,12 @@ struct qp_admin_account {
     struct qp_token_status token;
 };
 
+struct qp_admin_memory {
+    uint64_t held_bytes;
+    uint64_t limit_bytes; /* 0: none */
+    uint64_t shortages;
+};
+
 struct qp_admin_snapshot {
     const char *version;
     uint64_t uptime_s;
@@ -23,6 +29,8 @@ struct qp_admin_snapshot {
     const struct qp_admin_account *accounts;
     unsigned account_count;
     struct qp_vault_status vault;
+    struct qp_admin_memory memory;
+    uint64_t log_lost_lines;
     const struct qp_history *history;
     unsigned worker_count;
     struct qp_admin_table relay;

@@ -10,7 +10,7 @@ enum { SMALLEST_BYTES = 64 };
 
 /* The old memory is wiped because any buffer may hold a secret's bytes (a request head with the token does),
  * and growing is rare enough. */
-static void grow(struct qp_buf *buf, size_t bytes)
+static bool grow(struct qp_buf *buf, size_t bytes, bool may_fail)
 {
     size_t len = qp_buf_len(buf);
     qp_require(bytes <= SIZE_MAX / 4 && len <= SIZE_MAX / 4);
@@ -18,31 +18,51 @@ static void grow(struct qp_buf *buf, size_t bytes)
     if (capacity < len + bytes)
         capacity = len + bytes;
     char *data = qp_try_alloc(capacity);
+    if (!data) {
+        capacity = len + bytes; /* less is enough */
+        data = may_fail ? qp_try_alloc(capacity) : qp_alloc(capacity);
+    }
     if (!data)
-        data = qp_alloc(capacity = len + bytes); /* less is enough; aborts if that is gone too */
+        return false;
     if (buf->data) {
         memcpy(data, buf->data + buf->start, len);
         qp_wipe(buf->data, buf->capacity);
         qp_free(buf->data);
     }
     *buf = (struct qp_buf){.data = data, .end = len, .capacity = capacity};
+    return true;
+}
+
+static bool reserve(struct qp_buf *buf, size_t bytes, bool may_fail)
+{
+    if (buf->data && bytes <= buf->capacity - buf->end)
+        return true;
+    size_t len = qp_buf_len(buf);
+    /* Moving down is only worth it when at least half is consumed: else many small appends would move it each
+     * time. */
+    if (!buf->data || buf->start < len || bytes > buf->capacity - len)
+        return grow(buf, bytes, may_fail);
+    memmove(buf->data, buf->data + buf->start, len);
+    buf->start = 0;
+    buf->end = len;
+    return true;
 }
 
 char *qp_buf_reserve(struct qp_buf *buf, size_t bytes)
 {
-    if (buf->data && bytes <= buf->capacity - buf->end)
-        return buf->data + buf->end;
-    size_t len = qp_buf_len(buf);
-    /* Moving down is only worth it when at least half is consumed: else many small appends would move it each
-     * time. */
-    if (buf->data && buf->start >= len && bytes <= buf->capacity - len) {
-        memmove(buf->data, buf->data + buf->start, len);
-        buf->start = 0;
-        buf->end = len;
-    } else {
-        grow(buf, bytes);
-    }
+    (void)reserve(buf, bytes, false);
     return buf->data + buf->end;
+}
+
+bool qp_buf_try_append(struct qp_buf *buf, struct qp_slice bytes)
+{
+    if (bytes.len == 0)
+        return true;
+    if (!reserve(buf, bytes.len, true))
+        return false;
+    memcpy(buf->data + buf->end, bytes.at, bytes.len);
+    buf->end += bytes.len;
+    return true;
 }
 
 void qp_buf_append(struct qp_buf *buf, struct qp_slice bytes)

@@ -37,6 +37,8 @@ static inline void qp_buf_commit(struct qp_buf *buf, size_t bytes)
     buf->end += bytes;
 }
 
+/* As qp_buf_append(), but for what a peer can make large: false, and nothing changed, when there is no memory for it. */
+bool qp_buf_try_append(struct qp_buf *buf, struct qp_slice bytes) __attribute__((warn_unused_result));
 void qp_buf_append(struct qp_buf *buf, struct qp_slice bytes);
 void qp_buf_append_str(struct qp_buf *buf, const char *text);
 void qp_buf_append_char(struct qp_buf *buf, char c);

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/sink.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -8,22 +9,24 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { LINE_BYTES = 4096, ACCESS_BYTES = 16 * 1024 };
 
 static const char level_names[][6] = {"error", "warn", "info", "debug"};
 
 static _Atomic int level_now = QP_LOG_INFO;
-static struct qp_log_opts settings = {.level = QP_LOG_INFO, .form = QP_LOG_TEXT, .fd = 2, .access_fd = -1};
-static _Atomic uint64_t lost_lines;
+static enum qp_log_form form_now = QP_LOG_TEXT;
+static struct qp_sink messages = {.fd = 2};
+static struct qp_sink access_lines = {.fd = -1};
 
 static _Thread_local char access_data[ACCESS_BYTES];
 static _Thread_local size_t access_len;
 
 void qp_log_setup(const struct qp_log_opts *opts)
 {
-    settings = *opts;
+    form_now = opts->form;
+    messages = (struct qp_sink){.fd = opts->fd};
+    access_lines = (struct qp_sink){.fd = opts->access_fd};
     qp_log_set_level(opts->level);
 }
 
@@ -35,23 +38,6 @@ void qp_log_set_level(enum qp_log_level level)
 bool qp_log_wants(enum qp_log_level level)
 {
     return (int)level <= atomic_load_explicit(&level_now, memory_order_relaxed);
-}
-
-/* Whole lines go out in one write each, so lines of several threads do not mix. A short write happens on a
- * full disk or pipe only; its rest is tried once more and then given up: the log must not hold up the proxy.
- */
-static bool write_all(int fd, const char *at, size_t len)
-{
-    for (int rounds = 0; len && rounds < 16; rounds++) {
-        ssize_t written = write(fd, at, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        at += written;
-        len -= (size_t)written;
-    }
-    return len == 0;
 }
 
 struct line {
@@ -135,7 +121,7 @@ static bool write_line(const struct situation *where, const char *message, size_
 {
     static const char text_end[] = "\n";
     static const char json_end[] = "\"}\n";
-    bool json = settings.form == QP_LOG_JSON;
+    bool json = form_now == QP_LOG_JSON;
     const char *end = json ? json_end : text_end;
     size_t end_bytes = strlen(end);
     struct line line;
@@ -146,19 +132,21 @@ static bool write_line(const struct situation *where, const char *message, size_
         put_text_head(&line, where);
     put_message(&line, message, len, json, end_bytes);
     memcpy(line.data + line.len, end, end_bytes);
-    return write_all(settings.fd, line.data, line.len + end_bytes);
+    return qp_sink_write(&messages, qp_slice(line.data, line.len + end_bytes));
 }
 
-static void tell_lost_lines(void)
+/* After the first line that got through again. A pipe whose reader is slow loses lines again and again: at most once a second. */
+static void tell_losses(struct qp_sink *sink, const char *what)
 {
-    uint64_t lost = atomic_exchange(&lost_lines, 0);
+    uint64_t lost = qp_sink_take_losses(sink, qp_clock_monotonic_ms() / 1000 + 1);
     if (!lost)
         return;
-    char message[64];
-    int len = snprintf(message, sizeof(message), "%" PRIu64 " log writes failed before this line", lost);
+    char message[128];
+    int len = snprintf(message, sizeof(message), "%" PRIu64 " %slines were lost: %s", lost, what,
+                       qp_sink_why(sink));
     struct situation where = {.level = QP_LOG_WARN, .room = "log"};
     if (!write_line(&where, message, (size_t)len))
-        atomic_fetch_add(&lost_lines, lost);
+        qp_sink_return_losses(sink, lost);
 }
 
 void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request,
@@ -174,22 +162,40 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
     va_end(args);
     size_t shown = len < 0 ? 0 : (size_t)len < sizeof(message) ? (size_t)len : sizeof(message) - 1;
     struct situation where = {.level = level, .room = room, .conn = conn, .request = request};
-    if (atomic_load_explicit(&lost_lines, memory_order_relaxed))
-        tell_lost_lines();
-    if (!write_line(&where, message, shown))
-        atomic_fetch_add(&lost_lines, 1);
+    if (write_line(&where, message, shown))
+        tell_losses(&messages, "");
     errno = kept_errno;
+}
+
+/* The first loss is told of where messages go elsewhere: nobody looks for lines that are not there. */
+static void write_access(struct qp_slice lines)
+{
+    int kept_errno = errno;
+    bool was_well = qp_sink_losses(&access_lines) == 0;
+    if (qp_sink_write(&access_lines, lines))
+        tell_losses(&access_lines, "access ");
+    else if (was_well && access_lines.fd != messages.fd)
+        qp_log_warn("log", "access lines cannot be written and are lost until they can: %s",
+                    qp_sink_why(&access_lines));
+    errno = kept_errno;
+}
+
+bool qp_log_may(struct qp_log_pace *pace, unsigned most)
+{
+    uint64_t second = qp_clock_monotonic_ms() / 1000;
+    if (second != pace->second)
+        *pace = (struct qp_log_pace){.second = second};
+    return ++pace->lines <= most;
 }
 
 void qp_log_access(struct qp_slice line)
 {
-    if (settings.access_fd < 0)
+    if (access_lines.fd < 0)
         return;
     if (line.len > sizeof(access_data) - access_len)
         qp_log_access_flush();
     if (line.len > sizeof(access_data)) {
-        if (!write_all(settings.access_fd, line.at, line.len))
-            atomic_fetch_add(&lost_lines, 1);
+        write_access(line);
         return;
     }
     memcpy(access_data + access_len, line.at, line.len);
@@ -198,16 +204,17 @@ void qp_log_access(struct qp_slice line)
 
 void qp_log_access_flush(void)
 {
-    if (access_len == 0)
-        return;
-    int kept_errno = errno;
-    if (!write_all(settings.access_fd, access_data, access_len))
-        atomic_fetch_add(&lost_lines, 1);
+    if (access_len > 0)
+        write_access(qp_slice(access_data, access_len));
     access_len = 0;
-    errno = kept_errno;
 }
 
 bool qp_log_access_is_pending(void)
 {
     return access_len > 0;
+}
+
+uint64_t qp_log_lost_lines(void)
+{
+    return qp_sink_lost_lines();
 }

@@ -1,4 +1,4 @@
-/* log.h - one line per situation. Any thread; a line is one write.
+/* log.h - one line per situation. Any thread; a line is one write, and no write waits (sink.h).
  *
  * Lower-case, no period, variable text quoted by the caller with %s in ''. A token, a
  * credential, a body or a whole head is never an argument: secrets have no formatter on purpose.
@@ -30,7 +30,7 @@ void qp_log_set_level(enum qp_log_level level);
 bool qp_log_wants(enum qp_log_level level);
 
 /* room: "net", "token", … conn and request: ids, 0 for none. Cut at 4 KiB; control bytes and broken UTF-8 become '?'. Keeps
- * errno. A line that cannot be written (disk full, pipe full) is counted, and the next one that can says how many. */
+ * errno. Lines that cannot be written (disk full, a pipe that nobody reads) are counted, and behind the next one that can it says how many. */
 void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint64_t request,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -43,11 +43,22 @@ void qp_log_line(enum qp_log_level level, const char *room, uint64_t conn, uint6
             qp_log_line(QP_LOG_DEBUG, room, 0, 0, __VA_ARGS__); \
     } while (0)
 
+/* So that an outage does not become a flood: zeroed at first, of one thread. */
+struct qp_log_pace {
+    uint64_t second;
+    unsigned lines;
+};
+/* True for the first `most` lines of each second. */
+bool qp_log_may(struct qp_log_pace *pace, unsigned most);
+
 /* Appends one finished access line (with its newline) to this thread's buffer; it is written when the buffer
  * holds 16 KiB or at qp_log_access_flush(), which each worker calls within a second. */
 void qp_log_access(struct qp_slice line);
 void qp_log_access_flush(void);
 /* True if this thread's buffer holds lines. */
 bool qp_log_access_is_pending(void);
+
+/* Of both kinds, since the start. */
+uint64_t qp_log_lost_lines(void);
 
 #endif

@@ -22,6 +22,7 @@
     X(QP_NET_UNREACHABLE, "host unreachable")                        \
     X(QP_NET_TLS, "TLS failure")                                     \
     X(QP_NET_TLS_VERIFY, "certificate not accepted")                 \
+    X(QP_NET_TLS_TIMEOUT, "TLS handshake not finished in time")      \
     X(QP_NET_IN_USE, "address in use")                               \
     X(QP_NET_DENIED, "not permitted")                                \
     X(QP_NET_STRANGER, "another user is at the other end")           \

@@ -16,3 +16,10 @@ size_t qp_utf8_shown_bytes(struct qp_slice text)
     bool c1_control = c[0] == 0xC2 && c[1] < 0xA0;
     return overlong || surrogate_or_beyond || c1_control ? 0 : want;
 }
+
+void qp_ascii_only(char *text)
+{
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e)
+            *text = '?';
+}

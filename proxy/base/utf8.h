@@ -8,4 +8,7 @@
  * (C0, DEL, C1). Requires text.len > 0. */
 size_t qp_utf8_shown_bytes(struct qp_slice text);
 
+/* Every byte that is not printable ASCII becomes '?'. */
+void qp_ascii_only(char *text);
+
 #endif

@@ -42,8 +42,6 @@ struct qp_client_answer {
     char cookie[QP_CLIENT_COOKIE_BYTES]; /* "name=value" of the first Set-Cookie; else empty */
 };
 
-/* The address to dial for one that is listened on: of a wildcard its family's loopback. */
-struct qp_address qp_client_dialled(const struct qp_address *listened);
 
 /* QP_OK: there is an answer, of whatever status. Results beside those of the network: QP_NET_TIMEOUT, QP_NET_DENIED (a Unix socket that is
  * not for this user), QP_NET_STRANGER (it is none of the trusted users), QP_HTTP_*, QP_SELF_CANCELED (stop_fd). The answer is to be given back after QP_OK only. */

@@ -1,4 +1,5 @@
 #include "cli/control.h"
+#include "base/log.h"
 #include "cli/exit_codes.h"
 #include "net/loop.h"
 #include <sysexits.h>
@@ -22,6 +23,17 @@ int qp_control_claim(struct qp_control *control, const struct qp_cli_admin_opts 
     return qp_cli_admin_new(opts, &control->admin, control->error, sizeof control->error);
 }
 
+/* So that whoever changed the key knows when the former one may go. */
+static void tell_of_new_key(const struct qp_vault *vault)
+{
+    if (!qp_vault_was_resealed(vault))
+        return;
+    if (qp_vault_is_dirty(vault))
+        qp_log_warn("run", "the vault is not sealed with vault.key yet, since that cannot be written: keep vault.old_key");
+    else
+        qp_log_info("run", "the vault is sealed with vault.key now: vault.old_key can be removed if it is set");
+}
+
 int qp_control_load(struct qp_control *control, bool passive)
 {
     if (control->opts.vault.path) {
@@ -29,6 +41,7 @@ int qp_control_load(struct qp_control *control, bool passive)
             qp_vault_open(&control->opts.vault, &control->vault, control->error, sizeof control->error));
         if (code != EX_OK)
             return code;
+        tell_of_new_key(control->vault);
     }
     struct qp_keeper_opts keeper = {.accounts = control->opts.accounts,
                                     .account_count = control->opts.account_count,

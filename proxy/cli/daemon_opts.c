@@ -1,5 +1,8 @@
 #include "cli/daemon_opts.h"
 #include "base/alloc.h"
+#include "token/digest.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,6 +82,8 @@ static struct qp_account_opts account_of(const struct qp_config *config, unsigne
         .origin = from->origin.text,
         .sign_in_warn_ms = from->sign_in_warn_ms,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .token_call_ms = to_u32(config->timeouts.token_call_ms),
     };
 }
@@ -135,11 +140,18 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
                    .fields = to_u32(config->limits.fields),
                    .chunk_extension_bytes = CHUNK_EXTENSION_BYTES},
         .body_bytes = config->limits.body_bytes,
-        .connections = to_u32(share(config->limits.connections, opts->workers)),
-        .connections_per_address = to_u32(share(config->limits.connections_per_address, opts->workers)),
+        .census = opts->census,
         .requests_per_connection = to_u32(config->limits.requests_per_connection),
+        .sheds = config->limits.memory_bytes > 0,
         .error_field = "X-Qproxy-Error",
     };
+}
+
+static void name_instance(struct qp_daemon_opts *opts)
+{
+    uint32_t random;
+    qp_random_bytes(&random, sizeof random);
+    snprintf(opts->instance, sizeof opts->instance, "%08" PRIx32, random);
 }
 
 static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *config)
@@ -150,11 +162,17 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .listener_accounts = opts->listener_accounts,
         .listener_count = opts->listener_count,
         .origin_connect_ms = to_u32(config->timeouts.origin_connect_ms),
+        .origin_handshake_ms = to_u32(config->timeouts.origin_handshake_ms),
+        .origin_resolve_ms = to_u32(config->timeouts.origin_resolve_ms),
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
-        .stream_wait_ms = to_u32(config->timeouts.token_wait_ms),
+        .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
+        .stream_wait_ms = to_u32(config->timeouts.stream_wait_ms),
+        .request_ms = to_u32(config->timeouts.request_ms),
         .origin_streams = to_u32(config->limits.origin_connections),
         .waiting = to_u32(share(config->limits.waiting, opts->workers)),
+        .origin_rate_bytes = to_u32(config->limits.origin_rate_bytes),
+        .retry_per_cent = to_u32(config->limits.retry_per_cent),
         .response_limits = {.head_bytes = RESPONSE_HEAD_BYTES,
                             .target_bytes = RESPONSE_HEAD_BYTES,
                             .fields = RESPONSE_FIELDS,
@@ -164,6 +182,7 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .replay_body_bytes = config->replay.body_bytes,
         .replay_folder = config->replay.dir,
         .via = config->via,
+        .instance = opts->instance,
         .access_log = config->log.access != NULL,
         .access_json = config->log.form == QP_LOG_JSON,
     };
@@ -218,7 +237,10 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
         qp_daemon_opts_deinit(opts);
         return result;
     }
+    name_instance(opts);
     set_accounts(opts, config);
+    opts->census =
+        qp_census_new(to_u32(config->limits.connections), to_u32(config->limits.connections_per_address));
     set_server(opts, config);
     set_relay(opts, config);
     set_vault(opts, config);
@@ -239,5 +261,6 @@ void qp_daemon_opts_deinit(struct qp_daemon_opts *opts)
     qp_free(opts->relay_accounts);
     qp_free((void *)opts->listen);
     qp_free(opts->listener_accounts);
+    qp_census_free(&opts->census);
     *opts = (struct qp_daemon_opts){0};
 }

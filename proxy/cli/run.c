@@ -10,19 +10,25 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/exit_codes.h"
+#include "cli/log_files.h"
 #include "cli/worker.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "net/memory.h"
 #include "version.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { ERROR_BYTES = 512, ADDRESS_BYTES = 160, SOCKET_MODE = 0660 };
+enum {
+    ERROR_BYTES = 512,
+    ADDRESS_BYTES = 160,
+    SOCKET_MODE = 0660,
+    OWN_DESCRIPTORS = 16 /* of the control thread, and of each worker: loop, logs, vault, reserve */
+};
 
 struct daemon {
     struct qp_config *config;
@@ -46,34 +52,22 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int open_log(const char *path, int *fd)
+/* What runs into the limit fails politely, but nobody should find out only then. */
+static void judge_descriptor_limit(const struct daemon *daemon)
 {
-    if (!path) {
-        *fd = -1;
-        return EX_OK;
-    }
-    if (strcmp(path, "stderr") == 0) {
-        *fd = STDERR_FILENO;
-        return EX_OK;
-    }
-    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (*fd >= 0)
-        return EX_OK;
-    fprintf(stderr,
-            "qproxy: log file '%s' cannot be opened: %s; name a writable one in log.file and log.access\n",
-            path, strerror(errno));
-    return EX_CANTCREAT;
-}
-
-static int set_up_log(const struct qp_config *config)
-{
-    struct qp_log_opts opts = {.level = config->log.level, .form = config->log.form};
-    int code = open_log(config->log.file, &opts.fd);
-    if (code == EX_OK)
-        code = open_log(config->log.access, &opts.access_fd);
-    if (code == EX_OK)
-        qp_log_setup(&opts);
-    return code;
+    const struct qp_daemon_opts *opts = &daemon->control.opts;
+    const uint64_t own = OWN_DESCRIPTORS + (uint64_t)opts->workers * (OWN_DESCRIPTORS + opts->listener_count);
+    const uint64_t clients = daemon->config->limits.connections;
+    const uint64_t origins = daemon->config->limits.origin_connections * opts->workers * opts->account_count;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= own + clients + origins)
+        return;
+    qp_log_warn("run",
+                "%llu file descriptors may be used, and up to %llu be needed (limits.connections, and "
+                "limits.origin_connections for each of %u workers and %u accounts): raise LimitNOFILE or the "
+                "hard limit of ulimit -n, or lower these",
+                (unsigned long long)limit.rlim_cur, (unsigned long long)(own + clients + origins),
+                opts->workers, opts->account_count);
 }
 
 static int claim_listener(struct daemon *daemon, unsigned i)
@@ -183,8 +177,13 @@ static void begin_stop(struct daemon *daemon)
 static void on_signal(void *context, int signum)
 {
     struct daemon *daemon = context;
+    if (signum == SIGUSR1) {
+        qp_log_files_reopen(daemon->config);
+        return;
+    }
     if (signum == SIGHUP) {
-        qp_log_warn("run", "this version does not reload its configuration: restart it to apply changes");
+        qp_log_warn("run", "this version does not reload its configuration: restart it to apply changes "
+                           "(SIGUSR1 opens the log files anew)");
         return;
     }
     if (daemon->stopping) {
@@ -213,11 +212,12 @@ static void announce(const struct daemon *daemon)
 static int build(struct daemon *daemon)
 {
     struct qp_control *control = &daemon->control;
-    int code = set_up_log(daemon->config);
+    int code = qp_log_files_open(daemon->config);
     if (code == EX_OK)
         code = qp_control_init(control, daemon->config);
     if (code != EX_OK)
         return code;
+    judge_descriptor_limit(daemon);
     daemon->mailbox = qp_mailbox_new(control->loop, daemon);
     code = claim_addresses(daemon);
     if (code == EX_OK)
@@ -227,7 +227,7 @@ static int build(struct daemon *daemon)
 
 static int serve(struct daemon *daemon)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     struct qp_control *control = &daemon->control;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         qp_loop_on_signal(control->loop, signals[i], on_signal, daemon);
@@ -263,9 +263,11 @@ static void tear_down(struct daemon *daemon)
 int qp_cli_run(const struct qp_cli_options *options)
 {
     struct daemon daemon = {0};
+    qp_net_count_memory();
     int code = qp_cli_load(options, &daemon.config);
     if (code != EX_OK)
         return code;
+    qp_alloc_set_ceiling(daemon.config->limits.memory_bytes);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
     raise_descriptor_limit();

@@ -287,7 +287,7 @@ static enum found try_address(struct qp_talk *talk, const struct qp_talk_verb *v
 {
     char text[ADDRESS_BYTES];
     bool is_local = listened->u.any.sa_family == AF_UNIX;
-    talk->client.address = qp_client_dialled(listened);
+    talk->client.address = qp_address_dialled(listened);
     talk->client.token = is_local ? NULL : talk->config->admin.token.value;
     talk->client.trusted = talk->client.token || verb->for_sign_in ? &talk->trusted : NULL;
     qp_address_format(&talk->client.address, text, sizeof text);

@@ -1,7 +1,7 @@
 /* worker.h - one worker thread: a loop with its listeners, sessions, streams and its view of the tokens.
  *
  * Made on the control thread, which starts it, asks it to drain by mail and is told by mail when it has stopped. A worker shares nothing with another
- * but what its options point to, which is constant.
+ * but what its options point to: constants, and the census of connections.
  */
 #ifndef QP_CLI_WORKER_H
 #define QP_CLI_WORKER_H

@@ -154,3 +154,13 @@ bool qp_address_equal(const struct qp_address *a, const struct qp_address *b)
         return false;
     }
 }
+
+struct qp_address qp_address_dialled(const struct qp_address *listened)
+{
+    struct qp_address address = *listened;
+    if (address.u.any.sa_family == AF_INET && address.u.v4.sin_addr.s_addr == htonl(INADDR_ANY))
+        address.u.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (address.u.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address.u.v6.sin6_addr))
+        address.u.v6.sin6_addr = in6addr_loopback;
+    return address;
+}

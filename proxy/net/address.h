@@ -25,6 +25,8 @@ QP_MUST_USE enum qp_result qp_address_parse(struct qp_slice text, struct qp_addr
 /* The form that qp_address_parse() reads, cut at `size`. Gives `out`. */
 char *qp_address_format(const struct qp_address *address, char *out, size_t size);
 bool qp_address_is_loopback(const struct qp_address *address); /* 127/8, ::1 or a Unix socket */
+/* Where to dial one that is listened on: of a wildcard its family's loopback. */
+struct qp_address qp_address_dialled(const struct qp_address *listened);
 bool qp_address_equal(const struct qp_address *a, const struct qp_address *b);
 
 #endif

@@ -16,7 +16,10 @@ struct lingering {
     struct qp_list link;
     struct qp_timer limit;
     struct qp_stream *stream;
-    bool shut; /* our FIN is out */
+    uint64_t limit_ms;
+    uint64_t rate_bytes;
+    size_t untaken_bytes; /* when the limit began */
+    bool shut;            /* our FIN is out */
 };
 
 static void finish(struct lingering *lingering, bool hard)
@@ -66,9 +69,24 @@ static void run_out(struct lingering *lingering)
     finish(lingering, qp_stream_pending_bytes(lingering->stream) > 0);
 }
 
+static void begin_limit(struct lingering *lingering)
+{
+    lingering->untaken_bytes = qp_stream_untaken_bytes(lingering->stream);
+    qp_timer_arm(qp_stream_loop(lingering->stream), &lingering->limit, lingering->limit_ms);
+}
+
 static void on_limit(struct qp_timer *timer)
 {
-    run_out(QP_CONTAINER_OF(timer, struct lingering, limit));
+    struct lingering *lingering = QP_CONTAINER_OF(timer, struct lingering, limit);
+    const size_t before = lingering->untaken_bytes;
+    const size_t untaken = qp_stream_untaken_bytes(lingering->stream);
+    const size_t taken = before > untaken ? before - untaken : 0;
+
+    if (qp_stream_pending_bytes(lingering->stream) > 0 && taken > 0 &&
+        taken * 1000 >= lingering->rate_bytes * lingering->limit_ms)
+        begin_limit(lingering);
+    else
+        run_out(lingering);
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -85,7 +103,7 @@ static void on_shutdown(uv_shutdown_t *request, int status)
         finish(lingering, false);
 }
 
-void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes)
 {
     struct qp_stream *stream = *slot;
 
@@ -100,16 +118,18 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
     if (loop->lingering_count >= QP_LOOP_LINGERING)
         run_out(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
     lingering->stream = stream;
+    lingering->limit_ms = limit_ms;
+    lingering->rate_bytes = rate_bytes;
     loop->lingering_count++;
     qp_list_append(&loop->lingering, &lingering->link);
     qp_timer_init(&lingering->limit, on_limit);
-    qp_timer_arm(loop, &lingering->limit, limit_ms);
     qp_stream_set_owner(stream, &lingering_events, lingering);
     stream->discarding = true;
     stream->full = false;
     qp_stream_flush_all(stream);
     if (stream->tls)
         qp_stream_tls_close_notify(stream);
+    begin_limit(lingering);
     uv_shutdown_t *request = qp_alloc(sizeof(*request));
     if (stream->fault != QP_OK || uv_shutdown(request, &stream->uv.stream, on_shutdown) != 0) {
         qp_free(request);

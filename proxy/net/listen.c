@@ -47,6 +47,13 @@ static int accept_one(struct qp_listener *listener, struct qp_address *from)
     return accept4(listener->fd, &from->u.any, &from->len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
+/* Another thread may have taken what was given up: then it is made again as soon as descriptors are back. */
+static void keep_reserve(struct qp_loop *loop)
+{
+    if (loop->reserve_fd < 0)
+        loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* Closes what waits with the descriptor that the loop keeps for this. */
 static void shed(struct qp_listener *listener)
 {
@@ -58,13 +65,14 @@ static void shed(struct qp_listener *listener)
     listener->told = true;
     if (loop->reserve_fd >= 0)
         close(loop->reserve_fd);
+    loop->reserve_fd = -1;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept_one(listener, &from);
         if (fd < 0)
             break;
         close(fd);
     }
-    loop->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    keep_reserve(loop);
 }
 
 /* False: nothing more to accept now. */
@@ -104,16 +112,22 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)status; /* a fault of the socket comes out of accept4() */
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH && !listener->closing && !listener->paused; i++) {
+        if (listener->events->admit && !listener->events->admit(listener->owner, i == 0))
+            return;
+        struct qp_stream *stream = NULL;
         int fd = accept_one(listener, &from);
-        if (fd < 0) {
-            if (!survive(listener, errno))
-                return;
-            continue;
+        bool may_go_on = fd >= 0 || survive(listener, errno);
+        if (fd >= 0) {
+            listener->told = false;
+            keep_reserve(listener->loop);
+            stream = qp_stream_adopt(listener->loop, fd, from.u.any.sa_family);
         }
-        listener->told = false;
-        struct qp_stream *stream = qp_stream_adopt(listener->loop, fd, from.u.any.sa_family);
         if (stream)
             listener->events->accepted(listener->owner, stream, &from);
+        else if (listener->events->unused)
+            listener->events->unused(listener->owner);
+        if (!may_go_on)
+            return;
     }
 }
 

@@ -27,6 +27,11 @@ void qp_listen_release(struct qp_listen_claim **slot);
 struct qp_listener_events {
     /* A new connection; the callee owns the stream. `from` is borrowed. Called from the top of the loop. */
     void (*accepted)(void *owner, struct qp_stream *stream, const struct qp_address *from);
+    /* For an owner that must not have more than so many; both may be NULL. May the next connection be accepted? is_certain: one waits;
+     * else there may be none, and where there is no room it is asked again once it is certain. An owner that says no then pauses the
+     * listener, or is asked for ever. A yes is followed by `accepted` or by `unused`. */
+    bool (*admit)(void *owner, bool is_certain);
+    void (*unused)(void *owner);
 };
 
 /* Starts accepting; takes the descriptor. At descriptor exhaustion it accepts and closes with a reserve descriptor and pauses for

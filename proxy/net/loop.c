@@ -13,7 +13,14 @@
 #include "net/stream_impl.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sysexits.h>
 #include <unistd.h>
+
+enum { QUESTION_ROUNDS = 20, QUESTION_ROUND_MS = 5 }; /* how long the end of a loop waits for the resolver */
+
+static atomic_bool left_behind;
 
 static void on_no_wait(uv_idle_t *idle)
 {
@@ -63,13 +70,24 @@ void qp_loop_settle(struct qp_loop *loop)
         qp_stream_attend(QP_CONTAINER_OF(link, struct qp_stream, attention));
 }
 
+/* There is nothing to run on: better a line that says why than a contract that breaks. */
+static void require_from_system(int error)
+{
+    if (error == 0)
+        return;
+    qp_log_error("net",
+                 "an event loop cannot be made: %s; raise LimitNOFILE (ulimit -n) or have fewer workers",
+                 uv_strerror(error));
+    exit(EX_OSERR);
+}
+
 struct qp_loop *qp_loop_new(void)
 {
     struct qp_loop *loop = qp_alloc(sizeof(*loop));
 
     /* A socket that the other side has closed is an error of write(), not a signal. */
     signal(SIGPIPE, SIG_IGN);
-    qp_require(uv_loop_init(&loop->uv) == 0);
+    require_from_system(uv_loop_init(&loop->uv));
     loop->uv.data = loop;
     qp_list_init(&loop->jobs);
     qp_list_init(&loop->attention);
@@ -121,6 +139,28 @@ static void free_blocks(struct qp_loop *loop)
     }
 }
 
+/* A thread that is inside getaddrinfo() cannot be called back: it may stay there for as long as the resolver's own limits say. */
+static void end_requests(struct qp_loop *loop)
+{
+    for (int round = 0; loop->question_count > 0 && round < QUESTION_ROUNDS; round++) {
+        if (uv_run(&loop->uv, UV_RUN_NOWAIT) == 0)
+            return;
+        uv_sleep(QUESTION_ROUND_MS);
+    }
+    if (loop->question_count > 0) {
+        atomic_store(&left_behind, true);
+        return;
+    }
+    /* A stop that was asked for after the last run would end this one early. */
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0)
+        continue;
+}
+
+bool qp_loop_has_left_threads(void)
+{
+    return atomic_load(&left_behind);
+}
+
 void qp_loop_free(struct qp_loop **slot)
 {
     struct qp_loop *loop = *slot;
@@ -137,15 +177,12 @@ void qp_loop_free(struct qp_loop **slot)
     uv_close((uv_handle_t *)&loop->wheel.alarm, NULL);
     uv_close((uv_handle_t *)&loop->no_wait, NULL);
     uv_close((uv_handle_t *)&loop->before_poll, NULL);
-    if (left_open == 0) {
-        /* A stop that was asked for after the last run would end this one early. */
-        while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0)
-            continue;
-    }
+    if (left_open == 0)
+        end_requests(loop);
     free_blocks(loop);
     if (loop->reserve_fd >= 0)
         close(loop->reserve_fd);
-    /* With handles left open the memory is still in libuv's hands; losing it is better than a use after free. */
+    /* With handles left open or a question under way the memory is still in libuv's hands; losing it is better than a use after free. */
     if (uv_loop_close(&loop->uv) == 0)
         qp_free(loop);
 }
@@ -204,8 +241,8 @@ void qp_loop_on_signal(struct qp_loop *loop, int signum, void (*handler)(void *c
 
     watch->handler = handler;
     watch->context = context;
-    qp_require(uv_signal_init(&loop->uv, &watch->uv) == 0);
-    qp_require(uv_signal_start(&watch->uv, on_signal, signum) == 0);
+    require_from_system(uv_signal_init(&loop->uv, &watch->uv));
+    require_from_system(uv_signal_start(&watch->uv, on_signal, signum));
 }
 
 struct qp_block *qp_block_take(struct qp_loop *loop)

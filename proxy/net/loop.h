@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/result.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct qp_loop;
@@ -19,14 +20,18 @@ struct qp_job {
     void (*run)(struct qp_job *job);
 };
 
+/* For the start: ends the process with a message where the system has no descriptors for it. */
 struct qp_loop *qp_loop_new(void);
 /* Runs until qp_loop_stop(). Binds the loop to the calling thread. */
 void qp_loop_run(struct qp_loop *loop);
 /* Loop thread only (other threads post a mail). */
 void qp_loop_stop(struct qp_loop *loop);
 /* Requires that all objects on it are closed; runs their close callbacks to the end. In debug builds a handle that is left open is
- * named and fails. *slot becomes NULL. */
+ * named and fails. A resolver that hangs is waited for for 100 ms only: then its thread, and this loop's memory, are left behind.
+ * *slot becomes NULL. */
 void qp_loop_free(struct qp_loop **slot);
+/* True: a loop has left a thread behind, and libuv would wait for it in exit(); so the process is to end by _exit(). Any thread. */
+bool qp_loop_has_left_threads(void);
 
 /* Monotonic milliseconds as of the start of this turn. */
 uint64_t qp_loop_now_ms(const struct qp_loop *loop);

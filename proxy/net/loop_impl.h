@@ -34,6 +34,7 @@ struct qp_wheel {
     uv_timer_t alarm;
     uint64_t tick;                        /* the last slot time, in slots, that was looked at */
     uint64_t alarm_tick;                  /* when the alarm rings; 0: not set */
+    bool has_polled;                      /* since the alarm was found to be late */
     uint64_t filled[QP_WHEEL_SLOTS / 64]; /* a bit for each slot that may hold timers */
     struct qp_list slots[QP_WHEEL_SLOTS];
 };
@@ -57,7 +58,8 @@ struct qp_loop {
     struct qp_block *spare_blocks;
     unsigned spare_block_count;
     unsigned stream_count;
-    int reserve_fd; /* given up for a moment when a listener finds no descriptor */
+    unsigned question_count; /* to the resolver, in the hands of libuv's threads */
+    int reserve_fd;          /* given up for a moment when a listener finds no descriptor */
     unsigned signal_count;
     bool running;
     uv_thread_t thread;

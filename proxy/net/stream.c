@@ -6,6 +6,7 @@
 #include "net/stream_impl.h"
 
 #include "base/alloc.h"
+#include "base/secret.h"
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,8 +84,10 @@ static void on_read(uv_stream_t *uv, ssize_t nread, const uv_buf_t *buf)
         return;
     else if (stream->tls)
         qp_stream_tls_feed(stream, qp_slice(buf->base, (size_t)nread));
-    else
+    else {
         qp_stream_deliver(stream, qp_slice(buf->base, (size_t)nread));
+        qp_wipe(loop->read_bytes, (size_t)nread); /* a client may have sent a credential */
+    }
     qp_loop_settle(loop);
 }
 
@@ -219,6 +222,11 @@ void qp_stream_pause(struct qp_stream *stream)
 {
     stream->paused = true;
     end_bytes_first(stream); /* nobody waits for those bytes any more */
+}
+
+bool qp_stream_holds_input(const struct qp_stream *stream)
+{
+    return stream->tls && qp_stream_tls_holds_input(stream);
 }
 
 static void on_closed(uv_handle_t *handle)

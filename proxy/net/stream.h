@@ -55,12 +55,19 @@ void qp_stream_serve_tls(struct qp_stream *stream, struct qp_tls *tls);
 void qp_stream_resume(struct qp_stream *stream);
 void qp_stream_pause(struct qp_stream *stream);
 
+/* True if bytes have come that no `data` has brought yet: what lies here over a pause, or the beginning of a TLS record. (What the
+ * socket holds is not looked at.) A stream that is to be used for something else must have none. */
+bool qp_stream_holds_input(const struct qp_stream *stream);
+
 /* Queues the pieces, in order. Borrows them for the call only. A failure is reported later by `failed`. */
 void qp_stream_write(struct qp_stream *stream, const struct qp_slice *pieces, unsigned count);
 /* Writes now what was kept for joining. */
 void qp_stream_flush(struct qp_stream *stream);
 /* Bytes that the socket has not taken yet. */
 size_t qp_stream_pending_bytes(const struct qp_stream *stream);
+/* The same and what the socket has taken, but the other side has not: the kernel keeps megabytes, and asks for more only when a good part
+ * of them is gone, so that pending_bytes alone stands still while a slow reader reads. A system call. */
+size_t qp_stream_untaken_bytes(const struct qp_stream *stream);
 /* True from the moment that pending output passes the high mark until `drained` is about to be called. */
 bool qp_stream_is_full(const struct qp_stream *stream);
 
@@ -68,8 +75,9 @@ bool qp_stream_is_full(const struct qp_stream *stream);
  * end. *slot becomes NULL; NULL inside is fine. */
 void qp_stream_close(struct qp_stream **slot, bool hard);
 /* Takes the stream: writes out what is pending, ends our direction (close_notify, FIN), discards input until the other side ends or
- * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). */
-void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms);
+ * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). While output is pending
+ * the limit begins again each time that rate_bytes a second of it (0: any) have been taken. */
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

@@ -79,6 +79,8 @@ void qp_stream_tls_feed(struct qp_stream *stream, struct qp_slice cipher);
 void qp_stream_tls_resume(struct qp_stream *stream);
 /* True: the owner may not have the next bytes yet, whatever the socket holds. */
 bool qp_stream_tls_holds_back(const struct qp_stream *stream);
+/* See qp_stream_holds_input(). */
+bool qp_stream_tls_holds_input(const struct qp_stream *stream);
 bool qp_stream_tls_is_ready(const struct qp_stream *stream);
 /* Encrypts and writes (or queues) plain bytes. Requires a finished handshake. */
 void qp_stream_tls_write(struct qp_stream *stream, struct qp_slice plain);

@@ -28,6 +28,7 @@ struct qp_tls_session {
     bool starved;          /* mbedTLS has asked and there was nothing */
     bool ready;            /* handshake done */
     bool held;             /* the owner paused: bytes may lie here */
+    bool in_record;        /* mbedTLS has the beginning of a record, and waits for the rest */
     bool verified;         /* client: a chain was verified, so nothing was resumed */
     bool ticket_taken;     /* server: one of our tickets was accepted */
     char detail[96];
@@ -85,13 +86,29 @@ void qp_stream_tls_push(struct qp_stream *stream)
     qp_stream_queue_raw(stream, qp_slice(buf.base + taken, buf.len - taken));
 }
 
+/* What mbedTLS itself has against the certificate, beside what on_verify() was told. */
+static uint32_t verify_result(const mbedtls_ssl_context *ssl)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(ssl);
+
+    return flags == UINT32_MAX ? 0 : flags; /* there is no certificate yet */
+}
+
 static void fail(struct qp_stream *stream, int answer)
 {
     struct qp_tls_session *session = stream->tls;
-    bool verify = answer == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED;
+    uint32_t flags = session->verify_flags | verify_result(&session->ssl);
+    /* A certificate for another use is a "bad certificate" and not a failed verification to mbedTLS; its flags tell. */
+    bool verify = answer == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+                  (answer == MBEDTLS_ERR_SSL_BAD_CERTIFICATE && flags != 0);
 
     session->answer = answer;
-    qp_tls_explain(answer, session->verify_flags, session->detail, sizeof(session->detail));
+    if (answer == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        qp_tls_explain_alert(session->ssl.MBEDTLS_PRIVATE(in_msg)[1], session->detail,
+                             sizeof(session->detail));
+    else
+        qp_tls_explain(verify ? MBEDTLS_ERR_X509_CERT_VERIFY_FAILED : answer, flags, session->detail,
+                       sizeof(session->detail));
     qp_log_debug("net", "tls: %s", session->detail);
     qp_stream_tls_push(stream); /* the alert that mbedTLS has written */
     if (!session->ready && session->tls->host)
@@ -175,6 +192,8 @@ static int fill(struct qp_tls_session *session, char *plain, size_t size, size_t
     for (;;) {
         size_t before = session->feed.len;
         int answer = mbedtls_ssl_read(&session->ssl, (unsigned char *)plain + *used, size - *used);
+        if (session->feed.len < before)
+            session->in_record = answer <= 0 && session->starved;
         if (answer > 0) {
             *used += (size_t)answer;
             if (*used == size)
@@ -255,8 +274,10 @@ void qp_stream_tls_resume(struct qp_stream *stream)
     if (!session->held || stream->paused || stream->fault != QP_OK)
         return;
     session->held = false;
+    const size_t len = session->stash_len;
     session->stash = NULL;
-    qp_stream_tls_feed(stream, qp_slice(stash, stash ? session->stash_len : 0));
+    session->stash_len = 0;
+    qp_stream_tls_feed(stream, qp_slice(stash, len));
     qp_free(stash);
     if (!stream->closing)
         qp_stream_update_reading(stream);
@@ -265,6 +286,13 @@ void qp_stream_tls_resume(struct qp_stream *stream)
 bool qp_stream_tls_holds_back(const struct qp_stream *stream)
 {
     return stream->tls->held;
+}
+
+bool qp_stream_tls_holds_input(const struct qp_stream *stream)
+{
+    const struct qp_tls_session *session = stream->tls;
+
+    return session->in_record || session->stash_len > 0 || mbedtls_ssl_check_pending(&session->ssl) != 0;
 }
 
 bool qp_stream_tls_is_ready(const struct qp_stream *stream)

@@ -6,7 +6,7 @@
  */
 #include "net/loop_impl.h"
 
-enum { SLOT_MASK = QP_WHEEL_SLOTS - 1 };
+enum { SLOT_MASK = QP_WHEEL_SLOTS - 1, STANDSTILL_MS = 500 };
 
 static void mark(struct qp_wheel *wheel, uint64_t tick)
 {
@@ -80,6 +80,18 @@ static void collect(struct qp_wheel *wheel, uint64_t now_tick, struct qp_list *d
     wheel->tick = now_tick;
 }
 
+/* After a standstill (the process was stopped, the machine too busy) what came meanwhile is read before anybody is told that it did not come: the sockets
+ * are looked at once more before timers fire. */
+static bool puts_off(struct qp_wheel *wheel, uint64_t now_ms)
+{
+    bool is_late = now_ms > wheel->alarm_tick * QP_WHEEL_SLOT_MS + STANDSTILL_MS;
+
+    wheel->has_polled = is_late && !wheel->has_polled;
+    if (wheel->has_polled)
+        qp_require(uv_timer_start(&wheel->alarm, on_alarm, 0, 0) == 0);
+    return wheel->has_polled;
+}
+
 static void on_alarm(uv_timer_t *alarm)
 {
     struct qp_loop *loop = qp_loop_of((uv_handle_t *)alarm);
@@ -87,6 +99,8 @@ static void on_alarm(uv_timer_t *alarm)
     uint64_t now_ms = uv_now(&loop->uv);
     struct qp_list due;
 
+    if (puts_off(wheel, now_ms))
+        return;
     qp_list_init(&due);
     wheel->alarm_tick = 0;
     collect(wheel, now_ms / QP_WHEEL_SLOT_MS, &due);

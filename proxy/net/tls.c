@@ -343,13 +343,37 @@ static void explain_verification(uint32_t flags, char *out, size_t size)
         snprintf(out, size, "certificate not accepted (flags %#x)", (unsigned)flags);
 }
 
+void qp_tls_explain_alert(unsigned alert, char *out, size_t size)
+{
+    static const struct {
+        unsigned alert;
+        const char *words;
+    } map[] = {
+        {MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE, "no common cipher suite, group or signature"},
+        {MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION, "no common TLS version (1.2 or 1.3)"},
+        {MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY, "it wants stronger ciphers"},
+        {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, "it does not know the host name"},
+        {MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, "it does not speak http/1.1"},
+        {MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED, "it wants a client certificate, and there is none"},
+        {MBEDTLS_SSL_ALERT_MSG_NO_CERT, "it wants a client certificate, and there is none"},
+        {MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED, "access denied"},
+        {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, "it has an internal error"},
+    };
+    const char *words = "";
+
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+        if (map[i].alert == alert)
+            words = map[i].words;
+    }
+    snprintf(out, size, "the other side refused with TLS alert %u%s%s", alert, *words ? ": " : "", words);
+}
+
 void qp_tls_explain(int answer, uint32_t verify_flags, char *out, size_t size)
 {
     static const struct {
         int answer;
         const char *words;
     } map[] = {
-        {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, "the other side refused with a TLS alert"},
         {MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION, "no common TLS version (1.2 or 1.3)"},
         {MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE, "no common cipher suite, group or signature"},
         {MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL, "the other side does not speak http/1.1"},

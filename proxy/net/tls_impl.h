@@ -58,6 +58,8 @@ enum qp_tls_answer qp_tls_classify(int answer);
 
 /* Words for a failed handshake; verify_flags as mbedTLS's verification left them. */
 void qp_tls_explain(int answer, uint32_t verify_flags, char *out, size_t size);
+/* Words for the alert that the other side has sent, its number as in RFC 8446 section 6. */
+void qp_tls_explain_alert(unsigned alert, char *out, size_t size);
 
 /* Gives the context a session to resume, if there is one. */
 void qp_tls_offer_session(struct qp_tls *tls, mbedtls_ssl_context *ssl);

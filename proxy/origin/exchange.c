@@ -11,12 +11,12 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "http/write.h"
-#include <errno.h>
-#include <sys/socket.h>
+#include "origin/socket.h"
 
 enum {
     ARENA_BLOCK_BYTES = 4096,
     INFORMED_MAX = 16,
+    MUTE_LOOKS = 3,   /* two intervals lie between them */
     LINGER_MS = 2000, /* for the origin's close_notify */
     KEPT_BUF_BYTES = 4096
 };
@@ -48,6 +48,7 @@ struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, 
     exchange->pool = pool;
     exchange->loop = loop;
     exchange->stream = stream;
+    exchange->worked_ms = qp_loop_now_ms(loop);
     qp_stream_set_owner(stream, &stream_events, exchange);
     qp_stream_resume(stream);
     return exchange;
@@ -58,7 +59,7 @@ void qp_exchange_free(struct qp_exchange *exchange, bool polite)
     qp_later_cancel(&exchange->report);
     qp_list_remove(&exchange->link);
     if (polite && exchange->stream)
-        qp_stream_linger(&exchange->stream, LINGER_MS);
+        qp_stream_linger(&exchange->stream, LINGER_MS, 0);
     else
         qp_stream_close(&exchange->stream, false);
     qp_arena_deinit(&exchange->arena);
@@ -87,11 +88,16 @@ static bool is_complete(const struct qp_exchange *exchange)
     return exchange->life.request == QP_HALF_DONE && exchange->life.response == QP_HALF_DONE;
 }
 
-static bool can_live(const struct qp_exchange *exchange)
+static bool can_live(struct qp_exchange *exchange)
 {
     const struct qp_exchange_life *life = &exchange->life;
 
-    if (!exchange->stream || life->is_poisoned)
+    if (!exchange->stream || life->is_poisoned || qp_stream_holds_input(exchange->stream))
+        return false;
+    /* An origin that has answered early may never read the rest of the request. */
+    if (qp_stream_pending_bytes(exchange->stream) > 0)
+        qp_stream_flush(exchange->stream);
+    if (qp_stream_pending_bytes(exchange->stream) > 0)
         return false;
     /* Taken, but nothing was sent and nothing came: as good as before. */
     if (life->request == QP_HALF_NONE && !life->has_bytes)
@@ -180,12 +186,23 @@ static void on_report(struct qp_job *job)
     report_failure(QP_CONTAINER_OF(job, struct qp_exchange, report));
 }
 
+/* A kept stream that was dead, or one whose host is gone: others may be like it. */
+static bool is_telling(const struct qp_exchange *exchange, enum qp_result why)
+{
+    const bool unanswered = exchange->life.request != QP_HALF_NONE && !exchange->life.has_bytes;
+
+    return why == QP_NET_TIMEOUT || (exchange->is_reused && unanswered &&
+                                     (why == QP_NET_END || why == QP_NET_RESET || why == QP_NET_TRUNCATED));
+}
+
 /* The last thing that is done with the exchange in an event of the stream. What is complete in both halves has not failed. */
 static void fail(struct qp_exchange *exchange, enum qp_result why, const char *detail)
 {
     qp_stream_close(&exchange->stream, false);
     if (is_complete(exchange))
         return;
+    if (is_telling(exchange, why))
+        qp_pool_suspect(exchange, why);
     exchange->life.why = why;
     exchange->life.detail = detail;
     if (exchange->life.events)
@@ -402,13 +419,31 @@ void qp_exchange_resume(struct qp_exchange *exchange)
 
 bool qp_exchange_probe(struct qp_exchange *exchange)
 {
-    char byte;
-    bool silent = exchange->stream &&
-                  recv(qp_stream_fd(exchange->stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-                  errno == EAGAIN;
+    const bool silent = exchange->stream && !qp_stream_holds_input(exchange->stream) &&
+                        qp_socket_is_silent(qp_stream_fd(exchange->stream));
 
     exchange->life.is_poisoned |= !silent;
     return silent;
+}
+
+void qp_exchange_give_up(struct qp_exchange *exchange)
+{
+    if (exchange->stream && !exchange->life.has_bytes)
+        qp_pool_suspect(exchange, QP_NET_TIMEOUT);
+}
+
+void qp_exchange_look(struct qp_exchange *exchange, uint32_t interval_ms)
+{
+    struct qp_exchange_life *life = &exchange->life;
+
+    if (!exchange->stream || life->request == QP_HALF_NONE || life->response == QP_HALF_DONE)
+        return;
+    /* Most exchanges are over before a second look, and cost none. */
+    const bool mute = life->is_looked_at && qp_socket_is_mute(qp_stream_fd(exchange->stream), interval_ms);
+    life->is_looked_at = true;
+    life->mute_looks = mute ? life->mute_looks + 1 : 0;
+    if (life->mute_looks >= MUTE_LOOKS)
+        fail(exchange, QP_NET_TIMEOUT, "the origin's host acknowledges nothing");
 }
 
 bool qp_exchange_is_reused(const struct qp_exchange *exchange)

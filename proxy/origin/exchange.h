@@ -1,7 +1,7 @@
 /* exchange.h - one request and its response on one origin stream.
  *
- * Comes from the pool; ends by qp_exchange_release(), which gives the stream back if both messages are complete and the framing lets it live on,
- * and closes it otherwise. The request is written by the caller as bytes (head) and body pieces; the response comes as events. An
+ * Comes from the pool; ends by qp_exchange_release(), which gives the stream back if both messages are complete and sent, the framing lets it live
+ * on and nothing has come behind the response, and closes it otherwise. The request is written by the caller as bytes (head) and body pieces; the response comes as events. An
  * answer that comes before the upload is finished is delivered as it comes (the caller decides).
  *
  * Thread: the loop's. Events come from the top of the loop, never from inside a call; the owner may release the exchange in any event.
@@ -44,7 +44,8 @@ bool qp_exchange_is_full(const struct qp_exchange *exchange);
 void qp_exchange_pause(struct qp_exchange *exchange);
 void qp_exchange_resume(struct qp_exchange *exchange);
 
-/* True if the stream carried another exchange before: a failure with no response byte may then be a stale stream. */
+/* True if the stream carried another exchange before, or lay unused for long: a failure with no response byte may then be a stale
+ * stream. */
 bool qp_exchange_is_reused(const struct qp_exchange *exchange);
 /* True once a byte of the response has come. */
 bool qp_exchange_has_response(const struct qp_exchange *exchange);
@@ -55,6 +56,10 @@ bool qp_exchange_has_sent(const struct qp_exchange *exchange);
  * said something unasked, and then its release closes it. For requests that must not be sent twice (RFC 9112
  * section 9.3.1). */
 bool qp_exchange_probe(struct qp_exchange *exchange);
+
+/* The owner has waited in vain for an answer, and is about to release: kept streams that have not worked since this one was taken are
+ * let go too. */
+void qp_exchange_give_up(struct qp_exchange *exchange);
 
 /* *exchange becomes NULL; NULL inside is fine. */
 void qp_exchange_release(struct qp_exchange **exchange);

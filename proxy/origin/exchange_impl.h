@@ -27,6 +27,8 @@ struct qp_exchange_life {
     enum qp_result why;        /* of a failure that was not reported yet; QP_OK: none */
     const char *detail;
     unsigned informed_count;
+    unsigned mute_looks; /* in a row that found the origin's host acknowledging nothing */
+    bool is_looked_at;
     bool is_head;     /* the request's method is HEAD */
     bool has_bytes;   /* of the response */
     bool is_poisoned; /* bytes came that belong to no response */
@@ -34,7 +36,7 @@ struct qp_exchange_life {
 };
 
 struct qp_exchange {
-    struct qp_list link; /* in the pool's idle list; detached while taken */
+    struct qp_list link; /* in the pool's list of idle or of taken ones */
     struct qp_pool *pool;
     struct qp_loop *loop;
     struct qp_stream *stream; /* NULL once it has failed or ended before its time */
@@ -44,8 +46,12 @@ struct qp_exchange {
     struct qp_job report;
     struct qp_exchange_life life;
     uint64_t idle_since_ms;
-    bool is_idle;     /* in the idle list */
-    bool is_reused;   /* an exchange was completed on the stream before this one */
+    uint64_t worked_ms; /* when it was dialled, or an exchange on it was completed */
+    uint64_t taken_ms;
+    uint32_t address_mark; /* the dialer's */
+    bool is_idle;          /* in the idle list */
+    bool
+        is_reused; /* an exchange was completed on the stream before this one, or it lay in the pool for long */
     bool in_event;    /* one of the owner's events is running */
     bool is_released; /* inside such an event */
 };
@@ -56,9 +62,16 @@ struct qp_exchange *qp_exchange_new(struct qp_pool *pool, struct qp_loop *loop, 
 /* polite: our end is announced and the origin's awaited for a moment, so that TLS sees no cut. */
 void qp_exchange_free(struct qp_exchange *exchange, bool polite);
 
-/* pool.c: a released exchange comes home. can_live: its stream may carry another exchange. */
+/* Looks whether the origin's host still acknowledges what was sent, interval_ms after the look before. Fails the exchange if it has not for two
+ * intervals. */
+void qp_exchange_look(struct qp_exchange *exchange, uint32_t interval_ms);
+
+/* pool.c: a released exchange comes home. can_live: its stream may carry another exchange. polite: both messages were complete. */
 void qp_pool_take_back(struct qp_exchange *exchange, bool can_live, bool polite);
 /* pool.c: an idle one died or spoke. */
 void qp_pool_evict(struct qp_exchange *exchange);
+/* pool.c: the exchange's stream, which was kept, turned out dead for this reason: those that have not worked since it was taken are no
+ * better. */
+void qp_pool_suspect(struct qp_exchange *exchange, enum qp_result why);
 
 #endif

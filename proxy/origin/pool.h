@@ -1,11 +1,15 @@
 /* pool.h - streams to one origin: idle ones kept, new ones dialled, a bounded queue in between.
  *
  * A failed dial answers every waiter that was queued before it began with its reason, so that an origin that is down does not cost
- * them one time limit after the other; only a fault of that one connection (a reset) is the first waiter's alone.
+ * them one time limit after the other; only a fault of that one connection (a reset) is the first waiter's alone. An outage follows
+ * (outage.h): one dial at a time, with short pauses, for all who wait; when that dial takes long, they are answered with the last
+ * reason. Who waits while other streams do get answers is not answered so: one of them will be given back.
  *
  * One pool for one origin on one loop. Who needs an exchange asks qp_pool_try_take() first (the warm path: no callback, no
  * allocation) and else queues a waiter, which is served in order by whatever comes first: a stream given back or a finished dial.
- * Idle streams are watched: a byte, an end or a fault on one removes it (queue poisoning, RFC 9112 section 9.2 and 9.3).
+ * Idle streams are watched: a byte, an end or a fault on one removes it (queue poisoning, RFC 9112 section 9.2 and 9.3). When a kept
+ * stream turns out dead in use, those that have not worked since it was taken go too: after a break of the network that is one lost try for
+ * each request in flight, not for each stream. A host that acknowledges nothing is noticed within twice lost_ms, idle or in use.
  */
 #ifndef QP_ORIGIN_POOL_H
 #define QP_ORIGIN_POOL_H
@@ -21,6 +25,7 @@ struct qp_pool_opts {
     struct qp_dialer_opts dial;
     struct qp_parse_limits limits; /* for responses */
     uint32_t idle_ms;      /* an idle stream is closed after this; keep it below the origin's own limit */
+    uint32_t lost_ms;      /* see above; 0: not watched */
     uint32_t idle_streams; /* at most this many are kept idle */
     uint32_t streams;      /* at most this many in all */
     uint32_t dials;        /* at most this many dials at a time: no thundering reconnect */
@@ -42,6 +47,9 @@ struct qp_pool_waiter {
                  const char *detail);
 };
 
+/* Closes the idle streams: somebody needs the memory more. */
+void qp_pool_give_back(struct qp_pool *pool);
+
 /* An idle stream's exchange (the most recently used), or NULL, also while others are queued for one. */
 struct qp_exchange *qp_pool_try_take(struct qp_pool *pool);
 /* Queues. fresh: only a newly dialled stream will do (the retry after a dead reused one). QP_SELF_BUSY when the queue is full. The waiter has no deadline of its own:
@@ -56,6 +64,10 @@ void qp_pool_cancel(struct qp_pool_waiter *waiter);
     COUNTER(dial_failures, "connections to the origin that could not be made")         \
     COUNTER(taken_warm, "times that a kept connection to the origin was used at once") \
     COUNTER(evicted, "kept connections to the origin that died or spoke while idle")   \
+    COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")            \
+    COUNTER(suspected, "kept connections to the origin let go because another one was dead")   \
+    COUNTER(outages, "times that connections to the origin began to fail")             \
+    COUNTER(outage_answers, "requests that did not wait for a long dial in an outage, and were told of the last one") \
     LEVEL(streams, "open connections to the origin")                                   \
     LEVEL(idle, "open connections to the origin that are idle")                        \
     LEVEL(waiting, "requests that wait for a connection to the origin")

@@ -10,14 +10,17 @@
     X(cut, "answers that the origin did not finish")                                   \
     X(own_replies, "answers of our own")                                               \
     X(client_gone, "requests whose client left or broke off")                          \
+    X(refused, "requests refused before they were taken")                              \
     X(attempts, "requests sent to an origin, replays and retries counted")             \
     X(replays, "requests sent again with a newer token after a 401")                   \
     X(stale_retries, "requests sent again because a kept stream had died")             \
+    X(retries_denied, "requests not sent again because limits.retry_budget was used")  \
     X(rejected_passed_on, "401s of the origin that went to the client")                \
     X(unreplayable, "401s passed on because the body was no longer kept")              \
     X(damped, "401s passed on because a fresh token was rejected on that path before") \
     X(spilled, "request bodies that went to a file for the replay")                    \
-    X(links_rewritten, "nextPage and file links rewritten")
+    X(links_rewritten, "nextPage and file links rewritten")                            \
+    X(locations_rewritten, "Location and Content-Location fields rewritten")
 
 struct qp_relay_counters {
 #define QP_RELAY_COUNTER_FIELD(name, text) _Atomic uint64_t name;

@@ -1,6 +1,6 @@
 #include "relay/kept.h"
+#include "base/alloc.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "token/seal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,19 @@ enum {
     BLOCK_BYTES = 64 * 1024,
     SEALED_BYTES = BLOCK_BYTES + QP_SEAL_TAG_BYTES,
     LARGE_BYTES = 4 * BLOCK_BYTES,
-    WARM_BYTES = 64 * 1024 /* of memory that stays with the struct between requests */
+    WARM_BYTES = 64 * 1024, /* of memory that stays with the struct between requests */
+    WARNINGS_A_SECOND = 1
 };
+
+/* Every request has the same trouble with a folder that cannot be written to. */
+static void warn(struct qp_kept_budget *budget, const char *what)
+{
+    int error = errno;
+    if (qp_log_may(&budget->warnings, WARNINGS_A_SECOND))
+        qp_log_warn("relay",
+                    "%s in '%s' (%s): the body is not replayable; let replay.dir be a writable folder with space",
+                    what, budget->folder, strerror(error));
+}
 
 void qp_kept_begin(struct qp_kept *kept, struct qp_kept_budget *budget)
 {
@@ -78,10 +89,7 @@ static bool open_file(struct qp_kept *kept)
         return true;
     kept->fd = open(kept->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (kept->fd < 0) {
-        qp_log_warn("relay",
-                    "no file for a replay copy in '%s' (%s): the body is not replayable; set replay.folder "
-                    "to a writable folder",
-                    kept->budget->folder, strerror(errno));
+        warn(kept->budget, "no file for a replay copy can be made");
         return false;
     }
     kept->seal = qp_seal_new();
@@ -112,8 +120,7 @@ static bool spill(struct qp_kept *kept)
         struct qp_slice block = qp_slice(qp_buf_slice(&kept->memory).at, BLOCK_BYTES);
         if (qp_seal_close_block(kept->seal, index, block, sealed) != QP_OK ||
             !write_all(kept->fd, sealed, SEALED_BYTES, index * SEALED_BYTES)) {
-            qp_log_warn("relay", "a replay copy cannot be written in '%s' (%s): the body is not replayable",
-                        kept->budget->folder, strerror(errno));
+            warn(kept->budget, "a replay copy cannot be written");
             return false;
         }
         kept->file_bytes += BLOCK_BYTES;
@@ -129,7 +136,8 @@ static bool must_spill(const struct qp_kept *kept)
     if (kept->fd >= 0)
         return held >= BLOCK_BYTES;
     return held > kept->budget->memory_bytes ||
-           (held >= BLOCK_BYTES && kept->budget->used_bytes > kept->budget->memory_total_bytes);
+           (held >= BLOCK_BYTES &&
+            (kept->budget->used_bytes > kept->budget->memory_total_bytes || qp_alloc_is_short()));
 }
 
 /* Drops what lies before `sent`. The file, if there is one, can go only when all of it was sent; until then its bytes stay readable. */
@@ -150,10 +158,21 @@ void qp_kept_release(struct qp_kept *kept, uint64_t sent)
     drop_sent(kept, sent);
 }
 
+/* Without memory for it the copy makes room, by the file or by what was sent; what is left then is small. */
+static void take(struct qp_kept *kept, struct qp_slice piece, uint64_t sent)
+{
+    if (qp_buf_try_append(&kept->memory, piece))
+        return;
+    kept->whole = kept->whole && spill(kept);
+    if (!kept->whole)
+        drop_sent(kept, sent);
+    qp_buf_append(&kept->memory, piece);
+}
+
 bool qp_kept_append(struct qp_kept *kept, struct qp_slice piece, uint64_t sent)
 {
     bool was_whole = kept->whole;
-    qp_buf_append(&kept->memory, piece);
+    take(kept, piece, sent);
     kept->total += piece.len;
     recount(kept);
     if (kept->whole && kept->total > kept->budget->body_bytes)

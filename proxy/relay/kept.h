@@ -1,13 +1,14 @@
 /* kept.h - the request's body, kept until the origin's status is known, so that the request can be sent again.
  *
  * Bytes [base, total) are held: all of them (base == 0) while the body is whole, and only what is still to be sent once it is
- * not. In memory up to a limit, then in an unlinked file, sealed block by block with a key that lives only in this struct.
+ * not. In memory up to a limit and while memory is not short, then in an unlinked file, sealed block by block with a key that lives only in this struct.
  * Owned by one request of one loop. File work is done in place: it is the page cache's memory copy, not the disk's wait.
  */
 #ifndef QP_RELAY_KEPT_H
 #define QP_RELAY_KEPT_H
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/result.h"
 
 struct qp_seal;
@@ -19,6 +20,7 @@ struct qp_kept_budget {
     uint64_t body_bytes; /* one request, memory and file */
     uint64_t used_bytes; /* of memory_total_bytes */
     const char *folder;
+    struct qp_log_pace warnings;
 };
 
 struct qp_kept {

@@ -1,4 +1,6 @@
 #include "base/alloc.h"
+#include "base/log.h"
+#include "relay/access.h"
 #include "relay/relay_impl.h"
 #include "relay/reply.h"
 
@@ -21,9 +23,12 @@ static struct qp_pool *make_pool(struct qp_loop *loop, const struct qp_relay_opt
         .dial = {.host = qp_slice_str(account->origin_host),
                  .port = account->origin_port,
                  .trust = account->trust,
-                 .timeout_ms = opts->origin_connect_ms},
+                 .timeout_ms = opts->origin_connect_ms,
+                 .handshake_ms = opts->origin_handshake_ms,
+                 .resolve_ms = opts->origin_resolve_ms},
         .limits = opts->response_limits,
         .idle_ms = opts->origin_idle_ms,
+        .lost_ms = opts->origin_lost_ms,
         .idle_streams = opts->origin_streams < IDLE_STREAMS_MOST ? opts->origin_streams : IDLE_STREAMS_MOST,
         .streams = opts->origin_streams,
         .dials = DIALS_AT_A_TIME,
@@ -72,19 +77,55 @@ void qp_relay_close(struct qp_relay **relay)
 
 bool qp_relay_may_warn(struct qp_relay *relay)
 {
-    uint64_t now_s = qp_loop_now_ms(relay->loop) / 1000;
-    if (now_s != relay->warned_s) {
-        relay->warned_s = now_s;
-        relay->warned = 0;
-    }
-    return ++relay->warned <= WARNINGS_A_SECOND;
+    return qp_log_may(&relay->warnings, WARNINGS_A_SECOND);
 }
 
-static const char *refusal_body(void *relay, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *relay, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     (void)relay;
-    qp_reply_body(body, refusal->status, refusal->code, refusal->text, NULL, 0, 0);
+    qp_reply_body(body, refusal->status, refusal->code, refusal->text, NULL, qp_request_conn_id(request),
+                  qp_request_number(request));
     return QP_REPLY_CONTENT_TYPE;
+}
+
+static struct qp_slice or_dash(struct qp_slice text)
+{
+    return text.len > 0 ? text : QP_SLICE("-");
+}
+
+static void on_refused(void *context, struct qp_request *request)
+{
+    struct qp_relay *relay = context;
+    const struct qp_refusal *refusal = qp_request_refusal(request);
+    struct qp_access access = {
+        .conn = qp_request_conn_id(request),
+        .request = qp_request_number(request),
+        .client = qp_request_client(request),
+        .method = or_dash(qp_request_message(request)->method),
+        .target = or_dash(qp_request_target(request)),
+        .status = qp_request_answer_status(request),
+        .sent_bytes = qp_request_answer_sent(request),
+        .duration_us = qp_request_age_ms(request) * 1000,
+        .ended_by = refusal->status == 408 ? 'T' : 'P',
+        .ended_in = 'H',
+        .error = refusal->code,
+    };
+
+    QP_COUNT(&relay->counters, refused);
+    if (!relay->opts.access_log)
+        return;
+    qp_buf_clear(&relay->scratch);
+    qp_access_line(&access, relay->opts.access_json, &relay->scratch);
+    qp_log_access(qp_buf_slice(&relay->scratch));
+}
+
+static void on_scarce(void *context)
+{
+    struct qp_relay *relay = context;
+    qp_relay_free_warm(relay);
+    for (unsigned i = 0; i < relay->opts.account_count; i++)
+        qp_pool_give_back(relay->pools[i]);
 }
 
 const struct qp_handler *qp_relay_handler(void)
@@ -96,6 +137,8 @@ const struct qp_handler *qp_relay_handler(void)
         .drained = qp_relay_on_drained,
         .gone = qp_relay_on_gone,
         .refusal_body = refusal_body,
+        .refused = on_refused,
+        .scarce = on_scarce,
     };
     return &handler;
 }

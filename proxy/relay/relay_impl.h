@@ -2,7 +2,9 @@
 #ifndef QP_RELAY_RELAY_IMPL_H
 #define QP_RELAY_RELAY_IMPL_H
 
+#include "base/log.h"
 #include "net/loop.h"
+#include "relay/budget.h"
 #include "relay/damping.h"
 #include "relay/kept.h"
 #include "relay/relay.h"
@@ -20,9 +22,9 @@ struct qp_relay {
     unsigned warm_count;
     struct qp_buf head;    /* scratch for a head with a token: wiped after each use */
     struct qp_buf scratch; /* scratch for everything else */
-    uint64_t warned_s;     /* the second in which `warned` lines were written */
-    unsigned warned;
+    struct qp_log_pace warnings;
     struct qp_damping damping;
+    struct qp_budget budget;
 };
 
 /* The handler's parts (request.c). */

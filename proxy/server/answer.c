@@ -17,6 +17,15 @@ const struct qp_refusal qp_refusal_head_time = {
     408, "head_timeout", "The request's head did not arrive in time; send it in one go."};
 const struct qp_refusal qp_refusal_body_time = {
     408, "body_timeout", "The request's body arrived too slowly or stood still; send it again."};
+const struct qp_refusal qp_refusal_taking_time = {
+    0, "slow_reader", "The answer was taken too slowly or not at all; read it faster."};
+const struct qp_refusal qp_refusal_connections = {
+    503, "too_many_connections",
+    "This address has as many connections as it may have; keep and share them, or try again later."};
+
+const struct qp_refusal qp_refusal_memory = {
+    503, "memory_full",
+    "As much memory is in use as may be (limits.memory); try again in a moment, with fewer requests at a time."};
 
 static void write_out(struct qp_request *request, const struct qp_slice *pieces, unsigned count)
 {
@@ -203,6 +212,8 @@ static void put_refusal_fields(const struct qp_request *request, const struct qp
     /* RFC 9110 section 15.5.6 */
     if (refusal->status == 405)
         qp_write_field(out, QP_SLICE("Allow"), QP_SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (refusal->status == 503)
+        qp_write_field(out, QP_SLICE("Retry-After"), QP_SLICE("1"));
 }
 
 void qp_answer_refuse(struct qp_request *request, const struct qp_refusal *refusal)
@@ -214,7 +225,7 @@ void qp_answer_refuse(struct qp_request *request, const struct qp_refusal *refus
 
     request->server->counters.refusals++;
     if (server->handler->refusal_body)
-        type = server->handler->refusal_body(server->handler_context, refusal, &body);
+        type = server->handler->refusal_body(server->handler_context, request, refusal, &body);
     else
         qp_buf_append_fmt(&body, "%s\n", refusal->text);
     put_refusal_fields(request, refusal, &extra);

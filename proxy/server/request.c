@@ -98,9 +98,10 @@ static bool reduce_absolute(struct qp_request *request, const struct qp_target *
         request->life.target = QP_SLICE("*"); /* RFC 9112 section 3.2.4 */
         return true;
     }
-    request->life.target = target->path;
-    if (target->path.len > 0)
+    if (target->path.len > 0) {
+        request->life.target = target->path;
         return true;
+    }
     char *text = qp_arena_take(&request->arena, target->query.len + 1);
     if (!text)
         return false;
@@ -111,25 +112,28 @@ static bool reduce_absolute(struct qp_request *request, const struct qp_target *
     return true;
 }
 
+/* False: it is refused, and stays unset. */
 static bool set_target(struct qp_request *request)
 {
     const struct qp_message *message = &request->parser.message;
     struct qp_target target;
 
-    request->life.target = message->target;
     if (!qp_target_parse(message->method, message->target, &target))
         return false;
     switch (target.form) {
-    case QP_TARGET_ORIGIN:
-        return true;
     case QP_TARGET_ABSOLUTE:
         return reduce_absolute(request, &target);
     case QP_TARGET_ASTERISK:
-        return qp_slice_is(message->method, QP_SLICE("OPTIONS"));
+        if (!qp_slice_is(message->method, QP_SLICE("OPTIONS")))
+            return false;
+        break;
     case QP_TARGET_AUTHORITY:
+        return false;
+    case QP_TARGET_ORIGIN:
         break;
     }
-    return false;
+    request->life.target = message->target;
+    return true;
 }
 
 const struct qp_refusal *qp_request_examine(struct qp_request *request)
@@ -137,6 +141,8 @@ const struct qp_refusal *qp_request_examine(struct qp_request *request)
     const struct qp_message *message = &request->parser.message;
     const uint64_t body_bytes = request->server->opts.body_bytes;
 
+    if (qp_server_is_short(request->server))
+        return &qp_refusal_memory;
     /* CONNECT, which is no less a danger, does not get past the parser. */
     if (qp_slice_is_nocase(message->method, QP_SLICE("TRACE"))) /* an origin may be lax about the case */
         return &qp_refusal_method;
@@ -145,6 +151,26 @@ const struct qp_refusal *qp_request_examine(struct qp_request *request)
     if (body_bytes > 0 && message->body_kind == QP_BODY_LENGTH && message->body_length > body_bytes)
         return &qp_refusal_body_size;
     return NULL;
+}
+
+static bool is_common_method(struct qp_slice method)
+{
+    static const char *const common[] = {"GET",    "HEAD",    "POST",  "PUT",    "PATCH",
+                                         "DELETE", "OPTIONS", "TRACE", "CONNECT"};
+
+    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+        if (qp_slice_is(method, qp_slice_str(common[i])))
+            return true;
+    return false;
+}
+
+/* What stands where a method should may be anything, a secret among it, unless the target behind it is one. */
+void qp_request_expose(struct qp_request *request)
+{
+    struct qp_message *message = &request->parser.message;
+
+    if (!request->life.target.at && !set_target(request) && !is_common_method(message->method))
+        message->method = QP_SLICE_NONE;
 }
 
 /* ---- pace ---- */
@@ -159,7 +185,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
 {
     const uint64_t window_ms = now_ms - pace->window_ms;
 
-    if (bytes != pace->bytes) {
+    /* Signed: the kernel counts what it holds with its own overhead, so a number can be less than the one before. */
+    if ((int64_t)(bytes - pace->bytes) > 0) {
         pace->bytes = bytes;
         pace->moved_ms = now_ms;
     } else if (now_ms - pace->moved_ms >= limit_ms) {
@@ -167,7 +194,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
     }
     if (window_ms < limit_ms)
         return false;
-    const bool is_slow = (bytes - pace->window_bytes) * 1000 < rate_bytes * window_ms;
+    const int64_t moved = (int64_t)(bytes - pace->window_bytes) * 1000;
+    const bool is_slow = moved < (int64_t)(rate_bytes * window_ms);
     pace->window_ms = now_ms;
     pace->window_bytes = bytes;
     return is_slow;
@@ -266,6 +294,18 @@ uint64_t qp_request_answer_sent(const struct qp_request *request)
 uint16_t qp_request_answer_status(const struct qp_request *request)
 {
     return request->life.status;
+}
+
+const struct qp_refusal *qp_request_refusal(const struct qp_request *request)
+{
+    return request->life.refusal;
+}
+
+uint64_t qp_request_age_ms(const struct qp_request *request)
+{
+    const uint64_t begun_ms = request->life.begun_ms;
+
+    return begun_ms ? qp_loop_now_ms(request->server->loop) - begun_ms : 0;
 }
 
 void qp_request_pause(struct qp_request *request)

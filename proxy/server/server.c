@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <time.h>
 
-/* At the limit each end and each new connection cross it: that is one situation, not a thousand. */
-enum { FULL_LOG_MS = 10000 };
+/* At a limit each end and each new connection cross it: that is one situation, not a thousand. */
+enum { LIMIT_LOG_MS = 10000 };
 
 /* A listener and what its sessions need to know of it. */
 struct port {
@@ -24,7 +24,13 @@ static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_a
 static void on_drain_limit(struct qp_timer *timer);
 static void on_drained(struct qp_job *job);
 
-static const struct qp_listener_events listener_events = {.accepted = on_accepted};
+static bool on_admit(void *owner, bool is_certain);
+static void on_unused(void *owner);
+static void on_look(struct qp_census_member *member);
+static void on_room(struct qp_timer *timer);
+
+static const struct qp_listener_events listener_events = {
+    .accepted = on_accepted, .admit = on_admit, .unused = on_unused};
 
 struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opts *opts,
                                 const struct qp_handler *handler, void *handler_context)
@@ -36,8 +42,14 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
     server->next_conn_id = opts->first_conn_id ? opts->first_conn_id : 1;
     server->handler = handler;
     server->handler_context = handler_context;
-    server->per_address.seed = qp_clock_monotonic_us() * 0x9e3779b97f4a7c15U ^ (uintptr_t)server;
+    server->census = opts->census;
+    if (!server->census)
+        server->census = server->own_census = qp_census_new(opts->connections, opts->connections_per_address);
+    qp_census_join(server->census, &server->member, loop, on_look);
+    qp_timer_init(&server->room, on_room);
+    qp_timer_init(&server->shortage, qp_server_look_at_shortage);
     qp_list_init(&server->ports);
+    qp_list_init(&server->resting);
     qp_list_init(&server->sessions);
     qp_list_init(&server->warm);
     qp_timer_init(&server->drain_timer, on_drain_limit);
@@ -56,53 +68,154 @@ void qp_server_listen(struct qp_server *server, int fd, unsigned listener_id, st
     port->listener = qp_listener_new(server->loop, fd, &listener_events, port);
 }
 
-/* ---- the limit on connections ---- */
+/* ---- the limits on connections ----
+ *
+ *   a connection waits -> a place? -> accept
+ *                           | no: a session that has rested for QP_REST_MS is ended, the longest first, here or at another server
+ *                           v
+ *                         wait, without polling -> a place was given back: poll again
+ */
 
-static void follow_limit(struct qp_server *server)
+static bool may_log(struct qp_server *server, uint64_t *not_before_ms)
 {
-    const uint32_t limit = server->opts.connections;
-    const bool is_full = limit > 0 && server->counters.connections_open >= limit;
+    const uint64_t now_ms = qp_loop_now_ms(server->loop);
 
-    if (is_full == server->is_full)
-        return;
+    if (now_ms < *not_before_ms)
+        return false;
+    *not_before_ms = now_ms + LIMIT_LOG_MS;
+    return true;
+}
+
+void qp_server_hold(struct qp_server *server, bool is_full, bool is_short)
+{
+    const bool was_held = server->is_full || server->is_short;
+    const bool is_held = is_full || is_short;
+
     server->is_full = is_full;
+    server->is_short = is_short;
+    if (is_held == was_held)
+        return;
     QP_LIST_FOR_EACH (link, &server->ports) {
         struct port *port = QP_CONTAINER_OF(link, struct port, link);
-        if (is_full)
+        if (is_held)
             qp_listener_pause(port->listener);
         else
             qp_listener_resume(port->listener);
     }
-    if (is_full && qp_loop_now_ms(server->loop) >= server->full_log_ms) {
-        qp_log_warn("server", "limit of %u connections reached, accepting pauses", limit);
-        server->full_log_ms = qp_loop_now_ms(server->loop) + FULL_LOG_MS;
+}
+
+/* Ends the session that has rested longest, if for long enough; else looks again when that will be so. */
+static bool make_room(struct qp_server *server)
+{
+    if (qp_list_is_empty(&server->resting))
+        return false;
+    struct qp_session *session = QP_CONTAINER_OF(server->resting.next, struct qp_session, link);
+    const uint64_t rest_ms = qp_session_rest_ms(session);
+    if (rest_ms < QP_REST_MS) {
+        qp_timer_arm(server->loop, &server->room, QP_REST_MS - rest_ms);
+        return false;
     }
+    server->counters.connections_evicted++;
+    qp_log_line(QP_LOG_DEBUG, "server", session->conn_id, session->request_count,
+                "closed after %llu ms of rest: others need its place", (unsigned long long)rest_ms);
+    qp_session_close(session, QP_SESSION_STAGED);
+    return true;
+}
+
+static bool on_admit(void *owner, bool is_certain)
+{
+    struct qp_server *server = ((struct port *)owner)->server;
+
+    if (qp_server_is_short(server))
+        return false;
+    if (qp_census_take(server->census))
+        return true;
+    if (!is_certain)
+        return false;
+    if (may_log(server, &server->full_log_ms))
+        qp_log_warn("server",
+                    "limit of %u connections reached: those that rest are closed, or accepting pauses; raise "
+                    "limits.connections",
+                    qp_census_limit(server->census));
+    if (make_room(server) && qp_census_take(server->census))
+        return true;
+    if (qp_census_take_or_wait(&server->member))
+        return true;
+    qp_server_hold(server, true, server->is_short);
+    return false;
+}
+
+static void on_unused(void *owner)
+{
+    qp_census_give(((struct port *)owner)->server->census);
+}
+
+/* A server that waits polls again once there is a place, and not before: servers that wait would wake each other for ever. */
+static void on_look(struct qp_census_member *member)
+{
+    struct qp_server *server = QP_CONTAINER_OF(member, struct qp_server, member);
+
+    if (server->is_full && qp_census_has_room(server->census)) {
+        qp_census_stop_waiting(member);
+        qp_server_hold(server, false, server->is_short);
+    } else if (qp_census_is_waited_for(server->census)) {
+        make_room(server);
+    }
+}
+
+static void on_room(struct qp_timer *timer)
+{
+    struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, room);
+
+    if (qp_census_is_waited_for(server->census))
+        make_room(server);
+}
+
+void qp_server_session_rests(struct qp_server *server)
+{
+    if (qp_census_is_waited_for(server->census) && !qp_timer_is_armed(&server->room))
+        make_room(server);
+}
+
+static void turn_away(struct qp_server *server, struct qp_session *session)
+{
+    char text[QP_CLIENT_TEXT_BYTES];
+
+    server->counters.connections_refused++;
+    server->turned_log_count++;
+    if (may_log(server, &server->turned_log_ms)) {
+        qp_log_warn(
+            "server",
+            "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
+            "address is %u (limits.connections_per_address)",
+            (unsigned long long)server->turned_log_count,
+            qp_client_address_format(&session->client, text, sizeof(text)),
+            qp_census_limit_per_address(server->census));
+        server->turned_log_count = 0;
+    }
+    qp_session_turn_away(session);
 }
 
 static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_address *from)
 {
     struct port *port = owner;
     struct qp_server *server = port->server;
-    const uint32_t limit = server->opts.connections_per_address;
     struct qp_client_address client;
 
     qp_client_address_set(&client, from);
     server->counters.connections_accepted++;
-    if (limit > 0 && !qp_per_address_add(&server->per_address, &client, limit)) {
-        server->counters.connections_refused++;
-        qp_stream_close(&stream, false);
-        return;
-    }
     server->counters.connections_open++;
-    qp_session_open(server, stream, &client, port->id, port->tls);
-    follow_limit(server);
+    struct qp_session *session = qp_session_open(server, stream, &client, port->id, port->tls);
+    session->is_counted = qp_census_add_address(server->census, &client);
+    if (!session->is_counted)
+        turn_away(server, session);
 }
 
 void qp_server_session_closed(struct qp_server *server)
 {
     server->counters.connections_open--;
-    follow_limit(server);
-    if (server->drain_done && qp_list_is_empty(&server->sessions))
+    qp_census_give(server->census);
+    if (server->drain_done && server->counters.connections_open == 0)
         qp_later(server->loop, &server->drained);
 }
 
@@ -140,8 +253,29 @@ static void close_ports(struct qp_server *server)
     }
 }
 
+/* Nobody is waited for any more, and others need not make room. */
+static void stop_accepting(struct qp_server *server)
+{
+    close_ports(server);
+    server->is_full = false;
+    qp_census_stop_waiting(&server->member);
+    qp_timer_disarm(&server->room);
+}
+
+static void close_idle(struct qp_list *sessions)
+{
+    QP_LIST_FOR_EACH_SAFE (link, sessions) {
+        struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
+        if (qp_session_is_idle(session))
+            qp_session_close(session, QP_SESSION_STAGED);
+    }
+}
+
 static void cancel_sessions(struct qp_server *server)
 {
+    QP_LIST_FOR_EACH_SAFE (link, &server->resting) {
+        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
+    }
     QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
         qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
     }
@@ -154,14 +288,11 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
     server->is_draining = true;
     server->drain_done = done;
     server->drain_context = context;
-    close_ports(server);
-    QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
-        struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
-        if (qp_session_is_idle(session))
-            qp_session_close(session, QP_SESSION_STAGED);
-    }
+    stop_accepting(server);
+    close_idle(&server->resting);
+    close_idle(&server->sessions); /* empty lines came */
     qp_timer_arm(server->loop, &server->drain_timer, limit_ms);
-    if (qp_list_is_empty(&server->sessions))
+    if (server->counters.connections_open == 0)
         qp_later(server->loop, &server->drained);
 }
 
@@ -189,8 +320,12 @@ static void end(struct qp_server *server)
 {
     server->drain_done = NULL;
     server->is_draining = true;
-    close_ports(server);
+    stop_accepting(server);
     cancel_sessions(server);
+    qp_census_leave(&server->member);
+    qp_census_free(&server->own_census);
+    qp_timer_deinit(&server->room);
+    qp_timer_deinit(&server->shortage);
     qp_later_cancel(&server->drained);
     qp_timer_deinit(&server->drain_timer);
     for (struct qp_list *link; (link = qp_list_shift(&server->warm)) != NULL;)

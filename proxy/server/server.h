@@ -26,12 +26,13 @@
 #include "net/address.h"
 #include <stdint.h>
 
+struct qp_census;
 struct qp_loop;
 struct qp_request;
 struct qp_server;
 struct qp_tls;
 
-/* All of them are required but refusal_body. */
+/* All of them are required but the last three. */
 struct qp_handler {
     /* A whole head. Framing, Host, method token and target form are valid already; CONNECT and TRACE were refused. */
     void (*head)(void *handler_context, struct qp_request *request);
@@ -41,10 +42,17 @@ struct qp_handler {
     void (*end)(struct qp_request *request);
     /* The answer's output was full (qp_request_is_full) and no longer is. */
     void (*drained)(struct qp_request *request);
-    /* The client is gone, broke the framing of its body, or was too slow; nothing can be sent any more. */
+    /* The client is gone, broke the framing of its body, or was too slow; nothing can be sent any more. qp_request_refusal: where the
+     * server has ended it, why, and the answer's status is then the one that the client was told. */
     void (*gone)(struct qp_request *request, enum qp_result why);
     /* The server itself refuses (malformed request, limits): writes a body for this refusal and gives its content type. */
-    const char *(*refusal_body)(void *handler_context, const struct qp_refusal *refusal, struct qp_buf *body);
+    const char *(*refusal_body)(void *handler_context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body);
+    /* It has refused a request that no handler had. For the log: the request is only looked at, until the return. Of its head there is
+     * what is whole and well-formed; method and target may be unset. */
+    void (*refused)(void *handler_context, struct qp_request *request);
+    /* Memory is short, and stays so: called again and again. To give back what is only kept for later. */
+    void (*scarce)(void *handler_context);
 };
 
 struct qp_server_opts {
@@ -56,10 +64,13 @@ struct qp_server_opts {
     uint32_t
         body_rate_bytes; /* the least average bytes a second of a request body and of an answer's taking, after client_body_ms; 0: off */
     struct qp_parse_limits limits;
-    uint64_t body_bytes;              /* largest request body; 0: no limit. 413 */
-    uint32_t connections;             /* per server; above, accepting pauses */
-    uint32_t connections_per_address; /* 0: off */
+    uint64_t body_bytes; /* largest request body; 0: no limit. 413 */
+    struct qp_census *
+        census; /* counts the connections of several servers together; NULL: of this one alone, by the next two */
+    uint32_t connections;             /* 0: off; above, resting connections are ended and accepting pauses */
+    uint32_t connections_per_address; /* 0: off; above, 503 */
     uint32_t requests_per_connection; /* 0: off */
+    bool sheds; /* while memory is short (base/alloc.h) accepting pauses, and requests are answered 503 */
     uint64_t first_conn_id;           /* and then every conn_id_step-th: ids are unique over the workers */
     uint64_t conn_id_step;            /* 0: every one */
     const char *error_field;          /* field name that carries a refusal's code: "X-Qproxy-Error" */
@@ -82,6 +93,7 @@ void qp_server_close(struct qp_server **server);
 struct qp_server_counters {
     uint64_t connections_accepted;
     uint64_t connections_refused; /* per-address limit */
+    uint64_t connections_evicted; /* they rested, and others needed their places */
     uint64_t requests;            /* handed to the handler */
     uint64_t refusals;            /* answered by the server itself */
     uint64_t gone;                /* ended by the client */
@@ -102,7 +114,8 @@ unsigned qp_request_listener_id(const struct qp_request *request);
 /* What the client connected to (for building links back): the Host field, or the local address for an HTTP/1.0 request without one. */
 struct qp_slice qp_request_authority(struct qp_request *request);
 bool qp_request_is_tls(const struct qp_request *request);
-/* The target in origin form ("/path?query" or "*"), byte for byte; absolute-form was reduced (RFC 9112 section 3.2.2). */
+/* The target in origin form ("/path?query" or "*"), byte for byte; absolute-form was reduced (RFC 9112 section 3.2.2). Unset where it was
+ * refused: it may hold anything, among it user:password@. */
 struct qp_slice qp_request_target(const struct qp_request *request);
 uint64_t qp_request_conn_id(const struct qp_request *request);
 /* Number of the request on its connection, from 1. */
@@ -114,6 +127,10 @@ bool qp_request_has_ended(const struct qp_request *request); /* `end` was called
 uint64_t qp_request_body_received(const struct qp_request *request);
 uint64_t qp_request_answer_sent(const struct qp_request *request);   /* body bytes, without framing */
 uint16_t qp_request_answer_status(const struct qp_request *request); /* 0 before the head was sent */
+/* Why the server ended it, by a 4xx or 503 or in silence; NULL: it did not. Lives as long as the request. */
+const struct qp_refusal *qp_request_refusal(const struct qp_request *request);
+/* Since its head's first byte; 0 for a head that came in one piece and was refused. */
+uint64_t qp_request_age_ms(const struct qp_request *request);
 
 /* Stops and resumes body pieces; what was already read may still come (one read buffer at most). */
 void qp_request_pause(struct qp_request *request);

@@ -31,8 +31,9 @@ static const struct qp_stream_events stream_events = {
 
 /* ---- begin and end ---- */
 
-void qp_session_open(struct qp_server *server, struct qp_stream *stream,
-                     const struct qp_client_address *client, unsigned listener_id, struct qp_tls *tls)
+struct qp_session *qp_session_open(struct qp_server *server, struct qp_stream *stream,
+                                   const struct qp_client_address *client, unsigned listener_id,
+                                   struct qp_tls *tls)
 {
     struct qp_session *session = qp_alloc(sizeof(*session));
 
@@ -43,13 +44,14 @@ void qp_session_open(struct qp_server *server, struct qp_stream *stream,
     session->is_tls = tls != NULL;
     session->conn_id = server->next_conn_id;
     server->next_conn_id += server->opts.conn_id_step ? server->opts.conn_id_step : 1;
-    qp_list_append(&server->sessions, &session->link);
+    qp_list_append(&server->resting, &session->link);
     qp_timer_init(&session->timer, on_timer);
     qp_timer_arm(server->loop, &session->timer, server->opts.client_head_ms);
     qp_stream_set_owner(stream, &stream_events, session);
     if (tls)
         qp_stream_serve_tls(stream, tls);
     qp_stream_resume(stream);
+    return session;
 }
 
 /* Output that the client has not taken yet must not be lost to a short limit. */
@@ -58,6 +60,21 @@ static uint64_t linger_ms(const struct qp_session *session)
     qp_stream_flush(session->stream);
     const bool is_owing = qp_stream_pending_bytes(session->stream) > 0;
     return QP_LINGER_MS + (is_owing ? session->server->opts.client_body_ms : 0);
+}
+
+uint64_t qp_session_rest_ms(const struct qp_session *session)
+{
+    const struct qp_server *server = session->server;
+    const uint32_t limit_ms =
+        session->request_count > 0 ? server->opts.client_idle_ms : server->opts.client_head_ms;
+
+    return qp_loop_now_ms(server->loop) + limit_ms - session->timer.due_ms;
+}
+
+static void move_to(struct qp_session *session, struct qp_list *list)
+{
+    qp_list_remove(&session->link);
+    qp_list_append(list, &session->link);
 }
 
 void qp_session_close(struct qp_session *session, enum qp_session_end how)
@@ -70,11 +87,11 @@ void qp_session_close(struct qp_session *session, enum qp_session_end how)
         qp_request_give(session->request);
     }
     if (how == QP_SESSION_STAGED)
-        qp_stream_linger(&session->stream, linger_ms(session));
+        qp_stream_linger(&session->stream, linger_ms(session), server->opts.body_rate_bytes);
     else
         qp_stream_close(&session->stream, how == QP_SESSION_CUT);
-    if (server->opts.connections_per_address > 0)
-        qp_per_address_remove(&server->per_address, &session->client);
+    if (session->is_counted)
+        qp_census_remove_address(server->census, &session->client);
     qp_list_remove(&session->link);
     qp_free(session);
     qp_server_session_closed(server);
@@ -118,23 +135,57 @@ static void begin_request(struct qp_session *session)
  * connection was made. */
 static void begin_head(struct qp_session *session)
 {
+    session->request->life.begun_ms = qp_loop_now_ms(session->server->loop);
     if (session->request_count > 0)
         qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_head_ms);
+}
+
+/* A flood of refusals must not become one of lines; each has its access line anyhow. */
+static bool may_log_refusal(struct qp_server *server)
+{
+    const uint64_t now_s = qp_loop_now_ms(server->loop) / 1000;
+
+    if (now_s != server->refusal_log_s) {
+        server->refusal_log_s = now_s;
+        server->refusal_log_count = 0;
+    }
+    return ++server->refusal_log_count <= QP_REFUSALS_LOGGED;
+}
+
+static void log_refusal(const struct qp_session *session, const struct qp_refusal *refusal)
+{
+    if (!may_log_refusal(session->server))
+        return;
+    if (refusal->status)
+        qp_log_line(QP_LOG_INFO, "server", session->conn_id, session->request_count,
+                    "request refused with %u %s: %s", refusal->status, refusal->code, refusal->text);
+    else
+        qp_log_line(QP_LOG_INFO, "server", session->conn_id, session->request_count, "connection cut, %s: %s",
+                    refusal->code, refusal->text);
 }
 
 /* The request cannot go on: 4xx if the client can still be told, else a cut that it can see. */
 static void refuse(struct qp_request *request, const struct qp_refusal *refusal, enum qp_result why)
 {
     struct qp_session *session = request->session;
+    const struct qp_handler *handler = request->server->handler;
+    const bool is_unanswered = request->life.answer == QP_ANSWER_NONE;
 
-    qp_log_line(QP_LOG_INFO, "server", session->conn_id, session->request_count,
-                "request refused with %u %s: %s", refusal->status, refusal->code, refusal->text);
+    if (request->life.input == QP_INPUT_HEAD)
+        session->request_count++;
+    if (!request->life.is_owned && is_unanswered)
+        qp_request_expose(request);
+    log_refusal(session, refusal);
     request->life.keep = false;
-    tell_gone(request, why);
-    if (request->life.answer == QP_ANSWER_NONE)
+    request->life.refusal = refusal;
+    if (is_unanswered)
         qp_answer_refuse(request, refusal);
     else if (request->life.answer == QP_ANSWER_BEGUN)
         request->life.answer = QP_ANSWER_CUT;
+    if (request->life.is_owned)
+        tell_gone(request, why);
+    else if (is_unanswered && handler->refused)
+        handler->refused(request->server->handler_context, request);
 }
 
 static uint64_t pace_tick_ms(const struct qp_server *server)
@@ -210,6 +261,9 @@ static void parse(struct qp_request *request, struct qp_slice *input)
         case QP_PARSE_MORE:
             if (!was_in_head && is_in_head(request))
                 begin_head(request->session);
+            /* A head that comes in pieces grows, and there are many clients. */
+            if (is_in_head(request) && qp_server_is_short(request->server))
+                refuse(request, &qp_refusal_memory, QP_SELF_MEMORY);
             return;
         case QP_PARSE_HEAD:
             take_head(request);
@@ -231,8 +285,10 @@ static void on_data(void *owner, struct qp_slice bytes)
 {
     struct qp_session *session = owner;
 
-    if (!session->request)
+    if (!session->request) {
         begin_request(session);
+        move_to(session, &session->server->sessions);
+    }
     struct qp_request *request = session->request;
     if (qp_buf_len(&request->backlog) == 0)
         parse(request, &bytes);
@@ -272,10 +328,13 @@ static void go_idle(struct qp_session *session)
 {
     qp_request_give(session->request);
     qp_session_adjust_reading(session);
-    if (session->has_ended || session->server->is_draining)
+    if (session->has_ended || session->server->is_draining) {
         qp_session_close(session, QP_SESSION_STAGED);
-    else
-        qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_idle_ms);
+        return;
+    }
+    qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_idle_ms);
+    move_to(session, &session->server->resting);
+    qp_server_session_rests(session->server);
 }
 
 /* The request before is complete in both directions. A client that pipelines but does not read its answers gets no further.
@@ -298,12 +357,14 @@ static bool next_request(struct qp_session *session)
     return true;
 }
 
+/* The client has ended its direction inside its message. What can still be said is said. */
 static void cut_short(struct qp_session *session)
 {
     struct qp_request *request = session->request;
 
-    tell_gone(request, QP_HTTP_TRUNCATED);
-    qp_session_close(session, request->life.answer == QP_ANSWER_BEGUN ? QP_SESSION_CUT : QP_SESSION_STAGED);
+    if (request->life.answer != QP_ANSWER_DONE && !qp_session_is_idle(session))
+        refuse(request, qp_refusal_get(QP_REFUSAL_CUT), QP_HTTP_TRUNCATED);
+    qp_session_close(session, request->life.answer == QP_ANSWER_CUT ? QP_SESSION_CUT : QP_SESSION_STAGED);
 }
 
 /* True if a next request has come to where it can be looked at again; else the session may be gone. */
@@ -338,6 +399,17 @@ static void settle(struct qp_session *session)
 static void on_settle(struct qp_job *job)
 {
     settle(QP_CONTAINER_OF(job, struct qp_request, settle)->session);
+}
+
+void qp_session_turn_away(struct qp_session *session)
+{
+    if (session->is_tls) { /* nothing can be said before the handshake */
+        qp_session_close(session, QP_SESSION_QUIET);
+        return;
+    }
+    begin_request(session);
+    refuse(session->request, &qp_refusal_connections, QP_SELF_CANCELED);
+    settle(session);
 }
 
 /* ---- the stream's other events ---- */
@@ -397,10 +469,10 @@ static bool is_slow_to_send(struct qp_request *request, uint64_t now_ms)
 static bool is_slow_to_take(struct qp_request *request, uint64_t now_ms)
 {
     const struct qp_server_opts *opts = &request->server->opts;
-    const size_t pending = qp_stream_pending_bytes(request->session->stream);
-    const uint64_t taken = request->life.out_bytes - pending;
+    const struct qp_stream *stream = request->session->stream;
+    const uint64_t taken = request->life.out_bytes - qp_stream_untaken_bytes(stream);
 
-    if (pending == 0) {
+    if (qp_stream_pending_bytes(stream) == 0) {
         qp_pace_restart(&request->life.out, now_ms, taken);
         return false;
     }
@@ -413,6 +485,8 @@ static void look_at_pace(struct qp_session *session)
     const uint64_t now_ms = qp_loop_now_ms(session->server->loop);
 
     if (is_slow_to_take(request, now_ms)) {
+        request->life.refusal = &qp_refusal_taking_time;
+        log_refusal(session, &qp_refusal_taking_time);
         tell_gone(request, QP_NET_TIMEOUT);
         qp_session_close(session, QP_SESSION_CUT);
         return;

@@ -20,7 +20,7 @@
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/timer.h"
-#include "server/per_address.h"
+#include "server/census.h"
 #include "server/server.h"
 
 enum {
@@ -28,13 +28,15 @@ enum {
     QP_DISCARD_BYTES =
         64 * 1024,       /* what may be left of an answered request's body for its session to go on */
     QP_LINGER_MS = 5000, /* for a client to notice our end and to end its own */
+    QP_REST_MS = 1000,   /* a connection that has rested for less is not ended for others */
     QP_PIPELINED_AT_ONCE = 16,
-    QP_REQUESTS_WARM = 64, /* requests kept for the next ones */
+    QP_REFUSALS_LOGGED = 10, /* a second, beside their access lines */
+    QP_REQUESTS_WARM = 64,   /* requests kept for the next ones */
     QP_CLIENT_TEXT_BYTES = 64
 };
 
 struct qp_session {
-    struct qp_list link;
+    struct qp_list link; /* in the server's list of the resting or of the others */
     struct qp_server *server;
     struct qp_stream *stream;
     struct qp_request *request; /* NULL: between requests */
@@ -46,6 +48,7 @@ struct qp_session {
     bool is_tls;
     bool has_ended; /* the client has ended its direction */
     bool is_paused;
+    bool is_counted; /* by its address */
 };
 
 enum qp_input_state { QP_INPUT_HEAD, QP_INPUT_BODY, QP_INPUT_DONE };
@@ -69,6 +72,8 @@ struct qp_request_life {
     uint64_t out_bytes;      /* handed to the stream in all */
     struct qp_pace in;
     struct qp_pace out;
+    const struct qp_refusal *refusal; /* why the server ended it; NULL: it did not */
+    uint64_t begun_ms;                /* when its head's first byte came, if not all at once; else 0 */
     enum qp_input_state input;
     enum qp_answer_state answer;
     enum qp_body_kind framing; /* of the answer */
@@ -99,10 +104,13 @@ struct qp_server {
     const struct qp_handler *handler;
     void *handler_context;
     struct qp_list ports;
-    struct qp_list sessions;
+    struct qp_list resting;  /* sessions that wait for a request, the longest first */
+    struct qp_list sessions; /* and the others */
     struct qp_list warm;
     unsigned warm_count;
-    struct qp_per_address per_address;
+    struct qp_census *census;
+    struct qp_census *own_census;
+    struct qp_census_member member;
     struct qp_server_counters counters;
     uint64_t next_conn_id;
 
@@ -110,8 +118,15 @@ struct qp_server {
     char date[32];
 
     bool is_draining;
-    bool is_full;         /* listeners are paused for the limit on connections */
-    uint64_t full_log_ms; /* not said again before */
+    bool is_full;              /* listeners are paused for the limit on connections */
+    bool is_short;             /* and for want of memory */
+    struct qp_timer shortage;  /* to look at that again */
+    struct qp_timer room;      /* when the longest resting session has rested long enough */
+    uint64_t full_log_ms;      /* not said again before */
+    uint64_t turned_log_ms;    /* not said again before */
+    uint64_t turned_log_count; /* turned away since it was said */
+    uint64_t refusal_log_s;    /* the second in which so many refusals were logged: */
+    unsigned refusal_log_count;
     struct qp_timer drain_timer;
     struct qp_job drained;
     void (*drain_done)(void *context);
@@ -123,8 +138,13 @@ struct qp_server {
 enum qp_session_end { QP_SESSION_STAGED, QP_SESSION_QUIET, QP_SESSION_CUT };
 
 /* session.c */
-void qp_session_open(struct qp_server *server, struct qp_stream *stream,
-                     const struct qp_client_address *client, unsigned listener_id, struct qp_tls *tls);
+struct qp_session *qp_session_open(struct qp_server *server, struct qp_stream *stream,
+                                   const struct qp_client_address *client, unsigned listener_id,
+                                   struct qp_tls *tls);
+/* A session that was just opened ends with a 503: its address has too many. */
+void qp_session_turn_away(struct qp_session *session);
+/* How long it has waited for a request. */
+uint64_t qp_session_rest_ms(const struct qp_session *session);
 void qp_session_close(struct qp_session *session, enum qp_session_end how);
 /* Nothing is asked and nothing owed. */
 bool qp_session_is_idle(const struct qp_session *session);
@@ -133,8 +153,18 @@ void qp_session_cancel(struct qp_session *session);
 /* Makes reading follow the states. */
 void qp_session_adjust_reading(struct qp_session *session);
 
+/* scarcity.c */
+/* Nothing new may be taken on. */
+bool qp_server_is_short(struct qp_server *server);
+void qp_server_look_at_shortage(struct qp_timer *timer);
+
 /* server.c */
+/* Accepting pauses while either is true: there is no place for a connection, memory is short. */
+void qp_server_hold(struct qp_server *server, bool is_full, bool is_short);
+/* With the session already out of the lists. */
 void qp_server_session_closed(struct qp_server *server);
+/* A session has begun to rest. */
+void qp_server_session_rests(struct qp_server *server);
 struct qp_slice qp_server_date(struct qp_server *server);
 
 /* request.c */
@@ -147,17 +177,22 @@ void qp_request_clear(struct qp_request *request);
 void qp_request_free(struct qp_request *request);
 /* Looks at a whole head and sets the target; NULL or the reason to refuse it. */
 const struct qp_refusal *qp_request_examine(struct qp_request *request);
+/* Leaves of a head that no handler will see what a log may tell. */
+void qp_request_expose(struct qp_request *request);
 void qp_pace_restart(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes);
 /* True if the bytes have stood still for limit_ms, or moved slower than rate_bytes a second for as long. */
 bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t limit_ms,
                      uint32_t rate_bytes);
 
 /* answer.c */
+extern const struct qp_refusal qp_refusal_memory;
 extern const struct qp_refusal qp_refusal_method;
 extern const struct qp_refusal qp_refusal_body_size;
 extern const struct qp_refusal qp_refusal_head_time;
 extern const struct qp_refusal qp_refusal_body_time;
-/* The server's own answer, which ends the session. Requires that no answer has begun and that no handler has the request. */
+extern const struct qp_refusal qp_refusal_taking_time; /* is never answered: the client reads nothing */
+extern const struct qp_refusal qp_refusal_connections;
+/* The server's own answer, which ends the session. Requires that no answer has begun. A handler that has the request is not told. */
 void qp_answer_refuse(struct qp_request *request, const struct qp_refusal *refusal);
 /* The handler has it no longer. */
 void qp_request_disown(struct qp_request *request);

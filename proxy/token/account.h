@@ -35,6 +35,8 @@ struct qp_account_opts {
     uint64_t sign_in_warn_ms;  /* 0: never */
     const struct qp_trust *trust;
     uint32_t origin_connect_ms;
+    uint32_t origin_handshake_ms;
+    uint32_t origin_resolve_ms;
     uint32_t token_call_ms; /* for one whole token call */
 };
 

@@ -2,11 +2,13 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "http/uri.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "origin/pool.h"
 #include "token/pace.h"
+#include <stdio.h>
 
 enum { RANGE_IDLE_MS = 1000, RANGE_STREAMS = 4 };
 
@@ -65,7 +67,9 @@ struct qp_shot_range *qp_shot_range_new(struct qp_loop *loop, const struct qp_ac
         qp_pool_new(loop, &(struct qp_pool_opts){.dial = {.host = parts.host,
                                                           .port = parts.port,
                                                           .trust = parts.https ? account->trust : NULL,
-                                                          .timeout_ms = account->origin_connect_ms},
+                                                          .timeout_ms = account->origin_connect_ms,
+                                                          .handshake_ms = account->origin_handshake_ms,
+                                                          .resolve_ms = account->origin_resolve_ms},
                                                  .limits = {.head_bytes = 32 * 1024,
                                                             .target_bytes = 8 * 1024,
                                                             .fields = 128,
@@ -110,22 +114,11 @@ static void finish(struct qp_shot *shot, struct qp_shot_result *result)
     qp_buf_wipe(&answer);
 }
 
-/* Certificates and resolvers say what they like. */
-static void put_printable(char *out, size_t size, const char *text)
-{
-    size_t i = 0;
-    for (; text && text[i] && i + 1 < size; ++i) {
-        out[i] = text[i];
-        if (text[i] < 0x20 || text[i] > 0x7e)
-            out[i] = '?';
-    }
-    out[i] = 0;
-}
-
 static void fail(struct qp_shot *shot, enum qp_result why, const char *detail)
 {
     char shown[128]; /* the stream it came from goes before the result is looked at */
-    put_printable(shown, sizeof(shown), detail);
+    snprintf(shown, sizeof(shown), "%s", detail ? detail : "");
+    qp_ascii_only(shown); /* certificates and resolvers say what they like */
     struct qp_shot_result result = {.why = why, .detail = shown};
     finish(shot, &result);
 }

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "http/form.h"
 #include "token/account_life.h"
 #include <stdio.h>
@@ -237,13 +238,6 @@ static void end_attempt(struct qp_attempt *attempt, bool ok, const char *code, c
 }
 
 /* What they may send is ASCII (RFC 6749 section 4.1.2.1); the rest may be meant for a terminal. */
-static void put_plain(char *text)
-{
-    for (; *text; ++text)
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-}
-
 static void end_by_error(struct qp_attempt *attempt, struct answer *answer)
 {
     char text[sizeof(attempt->end_text)];
@@ -256,7 +250,7 @@ static void end_by_error(struct qp_attempt *attempt, struct answer *answer)
         code = error_rows[i].code;
         words = error_rows[i].text;
     }
-    put_plain(answer->description);
+    qp_ascii_only(answer->description);
     snprintf(text, sizeof(text), "%s%s%.255s%s", words, *answer->description ? " (it says: \"" : "",
              answer->description, *answer->description ? "\")" : "");
     end_attempt(attempt, false, code, text);
@@ -265,7 +259,7 @@ static void end_by_error(struct qp_attempt *attempt, struct answer *answer)
 static void end_by_issuer(struct qp_attempt *attempt, struct answer *answer)
 {
     char text[sizeof(attempt->end_text)];
-    put_plain(answer->iss);
+    qp_ascii_only(answer->iss);
     snprintf(text, sizeof(text),
              "the answer says that it comes from '%.160s' and not from '%.160s': somebody may have mixed up "
              "two servers; if the first one is right, put it into the setting issuer",

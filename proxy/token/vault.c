@@ -223,7 +223,7 @@ static enum source find_key(const struct qp_vault *vault, const struct qp_vault_
     }
     if (derive_for(&vault->opts.key, header, key))
         return SOURCE_PRESENT;
-    if (vault->key_place.path && qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, key) &&
+    if (vault->key_place.path && qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, key) == 0 &&
         keep_if_for(key, header))
         return SOURCE_NEW_FILE;
     return derive_for(&vault->opts.old_key, header, key) ? SOURCE_OLD : SOURCE_NONE;
@@ -449,11 +449,6 @@ struct qp_vault_record *qp_vault_record(struct qp_vault *vault, const char *name
     qp_require(*name);
     struct qp_vault_record *record = qp_vault_records_find(&vault->records, name);
     return record ? record : qp_vault_records_add(&vault->records, name);
-}
-
-void qp_vault_forget(struct qp_vault *vault, const char *name)
-{
-    qp_vault_records_remove(&vault->records, name);
 }
 
 /* A file that we wrote ourselves holds nothing new, even if it is older than the memory because a write failed: the refresh token in it may be

@@ -89,11 +89,9 @@ struct qp_vault_record {
     } identity; /* of whoami; empty texts: not known */
 };
 
-/* The account's record, made if there is none. Valid until the vault is closed or the record forgotten; a reread changes what it holds, and frees
- * the secrets that were in it. Requires a name that is not empty. */
+/* The account's record, made if there is none. Valid until the vault is closed; a reread changes what it holds, and frees the secrets that were in
+ * it. Requires a name that is not empty. Records of accounts that are no longer configured stay: a slip of the pen in a name ends no sign-in. */
 struct qp_vault_record *qp_vault_record(struct qp_vault *vault, const char *name);
-/* Removes the record from memory; gone from the file with the next write. */
-void qp_vault_forget(struct qp_vault *vault, const char *name);
 
 /* Writes all records: on QP_OK they are on disk, whatever happens to the machine now. Else QP_SELF_IO, the vault is dirty, `error` holds one line, and the
  * file is whole: as it was, or (only if the folder's fsync is what failed) as it was to be. step: "mark", "record" or "cache", the name of the fault points passed:

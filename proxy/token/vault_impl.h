@@ -49,8 +49,8 @@ void qp_vault_key_random(struct qp_vault_key *key);
 
 /* Hex digits and a newline in a new file, on disk when this returns 0. See qp_place_create(). */
 int qp_vault_key_write(const struct qp_place *place, const char *suffix, const struct qp_vault_key *key);
-/* False if there is no such file, or no key in it. */
-bool qp_vault_key_read(const struct qp_place *place, const char *suffix, struct qp_vault_key *key);
+/* 0; ENOENT: there is no such file; EBADMSG: no key in it, as in one whose writing a crash cut short; else why it cannot be read. */
+int qp_vault_key_read(const struct qp_place *place, const char *suffix, struct qp_vault_key *key);
 
 /* ---- what is sealed (vault_seal.c) ---- */
 
@@ -77,7 +77,6 @@ bool qp_vault_unseal(const struct qp_vault_key *key, struct qp_slice file,
 void qp_vault_records_free(struct qp_list *records);
 struct qp_vault_record *qp_vault_records_find(const struct qp_list *records, const char *name);
 struct qp_vault_record *qp_vault_records_add(struct qp_list *records, const char *name);
-void qp_vault_records_remove(struct qp_list *records, const char *name);
 /* `to` becomes what `from` is, but for its name; `from` is left without secrets. */
 void qp_vault_record_move(struct qp_vault_record *to, struct qp_vault_record *from);
 

@@ -136,22 +136,21 @@ int qp_vault_key_write(const struct qp_place *place, const char *suffix, const s
     return error;
 }
 
-bool qp_vault_key_read(const struct qp_place *place, const char *suffix, struct qp_vault_key *key)
+int qp_vault_key_read(const struct qp_place *place, const char *suffix, struct qp_vault_key *key)
 {
     unsigned char bytes[QP_VAULT_KEY_BYTES];
     struct qp_buf text = {0};
-    bool is_key = false;
-    if (qp_place_read(place, suffix, HEX_BYTES + 1, &text, NULL) == 0) {
-        struct qp_slice hex = qp_buf_slice(&text);
-        if (hex.at && hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
-            hex.len--;
-        is_key = hex_decode(hex, bytes);
-    }
+    int error = qp_place_read(place, suffix, HEX_BYTES + 1, &text, NULL);
+    struct qp_slice hex = qp_buf_slice(&text);
+    if (hex.at && hex.len == HEX_BYTES + 1 && hex.at[HEX_BYTES] == '\n')
+        hex.len--;
+    if (!error && !hex_decode(hex, bytes))
+        error = EBADMSG;
     qp_buf_wipe(&text);
-    if (is_key)
+    if (!error)
         set_key(key, bytes, &(struct qp_vault_kdf){.kind = QP_VAULT_KDF_NONE});
     qp_wipe(bytes, sizeof(bytes));
-    return is_key;
+    return error;
 }
 
 enum qp_result qp_vault_key_new(const char *file, char *error, size_t error_size)

@@ -97,13 +97,6 @@ struct qp_vault_record *qp_vault_records_add(struct qp_list *records, const char
     return &entry->record;
 }
 
-void qp_vault_records_remove(struct qp_list *records, const char *name)
-{
-    struct qp_vault_record *record = qp_vault_records_find(records, name);
-    if (record)
-        free_entry(QP_CONTAINER_OF(record, struct entry, record));
-}
-
 void qp_vault_record_move(struct qp_vault_record *to, struct qp_vault_record *from)
 {
     char *name = to->name;

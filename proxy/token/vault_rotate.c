@@ -16,14 +16,17 @@ int qp_vault_rotate_finish(struct qp_vault *vault)
     return error ? error : qp_place_sync(&vault->key_place);
 }
 
-/* The key that lies beside key_file may be the one in use, if its renaming failed. */
+/* The key that lies beside key_file may be the one in use, if its renaming failed: what cannot be read is not replaced. */
 static int clear_way(struct qp_vault *vault)
 {
     struct qp_vault_key beside = {0};
     bool is_replaced = false;
     int error = vault->is_dirty ? qp_vault_store(vault, &vault->key, "rotate", &is_replaced) : 0;
-    if (error || !qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, &beside))
+    if (error)
         return error;
+    error = qp_vault_key_read(&vault->key_place, QP_VAULT_NEW_KEY, &beside);
+    if (error)
+        return error == ENOENT || error == EBADMSG ? 0 : error;
     if (qp_secret_equal(beside.bytes, vault->key.bytes))
         error = qp_vault_rotate_finish(vault);
     qp_vault_key_free(&beside);
@@ -72,7 +75,8 @@ static const char *rotate(struct qp_vault *vault, int *error)
     bool is_replaced = false;
     *error = clear_way(vault);
     if (*error)
-        return "the vault keeps its key, since a former rotation cannot be finished";
+        return "the vault keeps its key, since what a former rotation left (the vault, or the file beside the key "
+               "file that ends in .new) cannot be read or finished";
     *error = make_key(vault, &key);
     if (!*error)
         *error = seal_with(vault, &key, &is_replaced);

@@ -119,6 +119,7 @@ static const struct row rows[] = {
     {QP_NET_TLS, 0, -1, "certificate", "TLS with the origin failed: check datacenter and ca_file"},
     {QP_NET_REFUSED, 0, -1, "network", "the origin refuses the connection: check datacenter"},
     {QP_NET_TIMEOUT, 0, -1, "network", "the origin does not answer in time: check the network"},
+    {QP_NET_TLS_TIMEOUT, 0, -1, "network", "the origin does not finish the TLS handshake in time"},
     {QP_OK, 400, 0, "ok_without_token",
      "the origin answers and its certificate is good; nobody was asked for, because there is no token"},
     {QP_OK, 401, 0, "ok_without_token",

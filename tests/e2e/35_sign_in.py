@@ -358,11 +358,16 @@ def a_vault_that_cannot_be_read_stops_the_start_and_stays_as_it_is(env):
     assert start(env, standin).exchange().status == 200
 
 
-@test("P4")
-def without_a_writable_vault_no_refresh_token_is_spent(env):
+def signed_in_before(env, fault):
+    """A daemon that a fault awaits, with the sign-in of the one before it."""
     standin, proxy, _ = signed_in(env)
     assert proxy.stop() == 0
-    proxy = start(env, standin, fault="vault.mark.write=EROFS")
+    return standin, start(env, standin, fault=fault)
+
+
+@test("P4")
+def without_a_writable_vault_no_refresh_token_is_spent(env):
+    standin, proxy = signed_in_before(env, "vault.mark.write=EROFS")
     assert proxy.exchange().status == 200
     standin.revoke_all()
     calls = standin.token_calls()
@@ -376,9 +381,7 @@ def without_a_writable_vault_no_refresh_token_is_spent(env):
 
 @test("P4")
 def what_could_not_be_written_is_served_from_memory_and_written_later(env):
-    standin, proxy, _ = signed_in(env)
-    assert proxy.stop() == 0
-    proxy = start(env, standin, fault="vault.record.write=ENOSPC@1")
+    standin, proxy = signed_in_before(env, "vault.record.write=ENOSPC@1")
     standin.revoke_all()
     assert proxy.exchange().status == 200
     session = Session(env, proxy)

@@ -283,37 +283,6 @@ def an_origin_that_does_not_accept_is_a_504(env):
 
 # ---- numbers ----
 
-@test("P7")
-def connections_beyond_the_limit_wait(env):
-    _, proxy = plain(env, limits={"connections": 3})
-    held = [proxy.connect() for _ in range(3)]
-    for client in held:
-        client.request()
-        assert client.response().status == 200
-    late = proxy.connect()
-    late.request()
-    assert late.is_silent(0.4), "a fourth connection was served"
-    held[0].close()
-    assert late.response().status == 200
-
-
-@test("P7")
-def connections_of_one_address_are_bounded(env):
-    _, proxy = plain(env, limits={"connections_per_address": 3})
-    held = [proxy.connect() for _ in range(3)]
-    for client in held:
-        client.request()
-        assert client.response().status == 200
-    with proxy.connect() as extra:
-        try:
-            extra.request()
-            assert extra.response().status >= 400
-        except (wire.Cut, OSError):
-            pass
-    held[0].close()
-    eventually(lambda: is_served(proxy), what="a place that became free is given out")
-
-
 def is_served(proxy):
     try:
         return proxy.exchange().status == 200

@@ -294,15 +294,11 @@ class Connection:
 
 class ScriptedOrigin:
     def __init__(self, cert_file, key_file, client=("client", "secret"), on_secret=lambda value: None, host="localhost", max_tls=None,
-                 port=0):
+                 port=0, bind="127.0.0.1", ciphers=None, min_tls=None):
         self.client_id, self.client_secret = client
         self.on_secret = on_secret
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(cert_file, key_file)
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.context.sni_callback = self._note_sni
-        if max_tls:
-            self.context.maximum_version = max_tls
+        self._tls_options = (cert_file, key_file, ciphers, min_tls, max_tls)
+        self.forget_tickets()
 
         # What to do.
         self.script = answering()      # for each API request that passes the gate
@@ -327,7 +323,8 @@ class ScriptedOrigin:
         self.changed = threading.Condition()
         self.closing = threading.Event()
         self._threads = []
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        self._listener = socket.create_server((bind, port), family=family, backlog=512)
         self.port = self._listener.getsockname()[1]
         self.authority = "%s:%d" % (host, self.port)
         self.url = "https://" + self.authority
@@ -385,6 +382,21 @@ class ScriptedOrigin:
                 pass
         for thread in self._threads:
             thread.join(3)
+
+    def forget_tickets(self):
+        """From now on with new ticket keys, as a server that was started anew."""
+        cert_file, key_file, ciphers, min_tls, max_tls = self._tls_options
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if ciphers:
+            context.set_ciphers(ciphers)  # before the certificate: OpenSSL judges its strength by them
+        context.load_cert_chain(cert_file, key_file)
+        context.set_alpn_protocols(["http/1.1"])
+        context.sni_callback = self._note_sni
+        if min_tls:
+            context.minimum_version = min_tls
+        if max_tls:
+            context.maximum_version = max_tls
+        self.context = context
 
     # ---- connections ----
 

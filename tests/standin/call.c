@@ -273,8 +273,10 @@ static void on_drained(struct qp_request *request)
         call_pump(call);
 }
 
-static const char *refusal_body(void *handler_context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *handler_context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
+    (void)request;
     struct si_worker *worker = handler_context;
     si_lock(worker->world);
     worker->world->counters.answered[refusal->status % 1000]++;

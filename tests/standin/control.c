@@ -196,7 +196,8 @@ static void on_gone(struct qp_request *request, enum qp_result why)
     order_free(qp_request_context(request));
 }
 
-static const char *refusal_body(void *handler_context, const struct qp_refusal *refusal, struct qp_buf *body)
+static const char *refusal_body(void *handler_context, const struct qp_request *request,
+                                const struct qp_refusal *refusal, struct qp_buf *body)
 {
     qp_buf_append_fmt(body, "%s\n", refusal->text);
     return "text/plain";

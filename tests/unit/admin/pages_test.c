@@ -69,6 +69,8 @@ static struct qp_admin_snapshot a_snapshot(void)
         .accounts = accounts,
         .account_count = 2,
         .vault = {.is_configured = true, .is_writable = true},
+        .memory = {.held_bytes = 5000, .limit_bytes = 100000, .shortages = 3},
+        .log_lost_lines = 7,
         .history = &history,
         .worker_count = 2,
         .relay = {RELAY, 2},
@@ -243,6 +245,10 @@ static void status_has_the_vault_and_the_hour(void **state)
     assert_true(cJSON_IsTrue(child(child(json, "vault", -1), "configured", -1)));
     assert_true(cJSON_IsFalse(child(child(json, "vault", -1), "writable", -1)));
     assert_string_equal(text(child(json, "vault", -1), "error"), "disk full");
+    assert_int_equal(number(child(json, "memory", -1), "bytes"), 5000);
+    assert_int_equal(number(child(json, "memory", -1), "limit_bytes"), 100000);
+    assert_int_equal(number(child(json, "memory", -1), "shortages"), 3);
+    assert_int_equal(number(json, "log_lost_lines"), 7);
     const cJSON *hour = child(json, "history", -1);
     assert_int_equal(number(hour, "bucket_s"), 60);
     for (size_t i = 0; i < 3; i++) {
@@ -342,6 +348,10 @@ static void metrics_say_what_status_says(void **state)
         "\nqproxy_token_expires_in_seconds{account=\"main\"} 3539\n",
         "\nqproxy_token_calls_total{account=\"main\"} 5\n",
         "\nqproxy_vault_writable 1\n",
+        "\nqproxy_memory_bytes 5000\n",
+        "\nqproxy_memory_limit_bytes 100000\n",
+        "\nqproxy_memory_shortages_total 3\n",
+        "\nqproxy_log_lost_lines_total 7\n",
         "\nqproxy_account_signed_in{account=\"main\"} 1\n",
         "\nqproxy_refresh_token_age_seconds{account=\"main\"} 3600\n",
         "\nqproxy_account_state{account=\"main\",state=\"fresh\"} 1\n",

@@ -87,6 +87,31 @@ static void a_buffer_that_is_emptied_each_time_stays_small(void **state)
     qp_buf_deinit(&buf);
 }
 
+static bool memory_is_gone;
+
+void *__real_qp_try_alloc(size_t bytes);
+void *__wrap_qp_try_alloc(size_t bytes);
+void *__wrap_qp_try_alloc(size_t bytes)
+{
+    return memory_is_gone ? NULL : __real_qp_try_alloc(bytes);
+}
+
+static void without_memory_a_try_changes_nothing(void **state)
+{
+    struct qp_buf buf = {0};
+    assert_true(qp_buf_try_append(&buf, QP_SLICE("abc")));
+    assert_true(qp_buf_try_append(&buf, QP_SLICE("")));
+    static char large[1000];
+    memory_is_gone = true;
+    assert_false(qp_buf_try_append(&buf, qp_slice(large, sizeof(large))));
+    memory_is_gone = false;
+    assert_int_equal(qp_buf_len(&buf), 3);
+    assert_memory_equal(qp_buf_slice(&buf).at, "abc", 3);
+    assert_true(qp_buf_try_append(&buf, QP_SLICE("d")));
+    assert_memory_equal(qp_buf_slice(&buf).at, "abcd", 4);
+    qp_buf_deinit(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +120,7 @@ int main(void)
         cmocka_unit_test(json_text_is_escaped_and_eight_bit_bytes_pass),
         cmocka_unit_test(consuming_and_appending_keeps_order_over_any_sizes),
         cmocka_unit_test(a_buffer_that_is_emptied_each_time_stays_small),
+        cmocka_unit_test(without_memory_a_try_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,12 +65,21 @@ static void what_follows_does_not_matter(void **state)
     assert_int_equal(qp_utf8_shown_bytes(QP_SLICE("\xe2\x82\xac\x1b[2J")), 3);
 }
 
+static void what_is_not_ascii_or_not_shown_becomes_a_question_mark(void **state)
+{
+    (void)state;
+    char text[] = "a ~\x1b[2J\r\n\x7f\xc3\xa4";
+    qp_ascii_only(text);
+    assert_string_equal(text, "a ~?[2J?????");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character_but_controls_is_shown),
         cmocka_unit_test(what_is_no_character_is_not_shown),
         cmocka_unit_test(what_follows_does_not_matter),
+        cmocka_unit_test(what_is_not_ascii_or_not_shown_becomes_a_question_mark),
     };
     return cmocka_run_group_tests_name("base.utf8", tests, NULL, NULL);
 }

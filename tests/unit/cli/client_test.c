@@ -289,7 +289,7 @@ static void wildcards_are_dialled_at_loopback(void **state)
         char text[128];
         const char *why = NULL;
         assert_int_equal(qp_address_parse(qp_slice_str(pairs[i][0]), &address, &why), QP_OK);
-        address = qp_client_dialled(&address);
+        address = qp_address_dialled(&address);
         assert_string_equal(qp_address_format(&address, text, sizeof text), pairs[i][1]);
     }
 }

@@ -28,6 +28,7 @@ static void defaults_fill_what_is_not_said(void **state)
     assert_int_equal(config->limits.head_bytes, 32768);
     assert_int_equal(config->limits.body_bytes, 0);
     assert_int_equal(config->limits.waiting, 4096);
+    assert_int_equal(config->limits.memory_bytes, 1024 * 1024 * 1024);
     assert_int_equal(config->replay.memory_bytes, 2 * 1024 * 1024);
     assert_int_equal(config->replay.body_bytes, 512 * 1024 * 1024);
     assert_non_null(config->replay.dir);

@@ -1,5 +1,6 @@
 /* Plain streams. */
 #include "fixture.h"
+#include "net/loop_impl.h"
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -59,6 +60,23 @@ static void echo(struct end *end, struct qp_slice bytes)
     end->inside = true;
     qp_stream_write(end->stream, &bytes, 1);
     end->inside = false;
+}
+
+/* A client may send a credential though it need not. */
+static void what_was_read_does_not_stay_in_the_loop(void **state)
+{
+    static const char zeros[64];
+    struct end a = {.keep = true};
+    struct end b = {.keep = true};
+    struct got_at_least want = {&b, 64};
+    open_pair(AF_INET, &a, &b);
+    qp_stream_resume(b.stream);
+    send_text(&a, "Authorization: Bearer 0123456789abcdef0123456789abcdef0123456789");
+    run_until(has_bytes, &want);
+    assert_memory_equal(test_loop->read_bytes, zeros, sizeof(zeros));
+    close_end(&a);
+    close_end(&b);
+    run_until(no_streams, NULL);
 }
 
 static void bytes_are_echoed(void **state)
@@ -318,7 +336,7 @@ static void a_hard_close_is_a_reset_and_a_soft_one_an_end(void **state)
     }
     struct qp_stream *none = NULL;
     qp_stream_close(&none, false);
-    qp_stream_linger(&none, 10);
+    qp_stream_linger(&none, 10, 0);
 }
 
 static void lingering_delivers_the_last_bytes_to_one_who_still_sends(void **state)
@@ -333,7 +351,7 @@ static void lingering_delivers_the_last_bytes_to_one_who_still_sends(void **stat
     own(&a, qp_stream_adopt(test_loop, fds[0], AF_INET));
     assert_int_equal(write(fds[1], "unread", 6), 6); /* alone it would make close() a reset */
     qp_stream_write(a.stream, &piece, 1);
-    qp_stream_linger(&a.stream, 5000);
+    qp_stream_linger(&a.stream, 5000, 0);
     assert_null(a.stream);
     assert_int_equal(qp_stream_count(test_loop), 1);
     run_for_ms(30);
@@ -353,7 +371,7 @@ static void lingering_ends_at_its_limit(void **state)
 
     open_pair(AF_INET, &a, &b); /* b never reads and never ends */
     send_text(&a, "last words");
-    qp_stream_linger(&a.stream, 30);
+    qp_stream_linger(&a.stream, 30, 0);
     run_for_ms(100);
     assert_int_equal(qp_stream_count(test_loop), 1);
     close_end(&b);
@@ -376,7 +394,7 @@ static void no_more_than_so_many_linger_and_the_oldest_goes_first(void **state)
         int fds[2];
         connected_pair(AF_UNIX, fds);
         own(&a, qp_stream_adopt(test_loop, fds[0], AF_UNIX));
-        qp_stream_linger(&a.stream, 60000);
+        qp_stream_linger(&a.stream, 60000, 0);
         peers[i] = fds[1];
     }
     run_for_ms(20);
@@ -395,7 +413,7 @@ static void lingering_streams_end_with_the_loop(void **state)
     struct end b = {0};
 
     open_pair(AF_INET, &a, &b);
-    qp_stream_linger(&a.stream, 60000);
+    qp_stream_linger(&a.stream, 60000, 0);
     close_end(&b);
 }
 
@@ -491,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_are_echoed, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(what_was_read_does_not_stay_in_the_loop, set_up, free_loop),
         cmocka_unit_test_setup_teardown(small_pieces_go_out_in_one_call, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_large_piece_takes_what_was_joined_with_it, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_slow_reader_gets_all_and_pending_output_is_bounded, set_up,

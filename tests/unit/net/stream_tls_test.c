@@ -399,7 +399,7 @@ static void lingering_delivers_the_last_bytes_and_a_proper_end(void **state)
     send_text(&client, "the server never reads this");
     qp_stream_write(server.stream, &piece, 1);
     send_text(&server, "end");
-    qp_stream_linger(&server.stream, 5000);
+    qp_stream_linger(&server.stream, 5000, 0);
     qp_stream_resume(client.stream);
     run_until(no_streams, NULL);
     assert_int_equal(client.got_bytes, 200003);

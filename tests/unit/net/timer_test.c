@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "net/timer.h"
+#include <unistd.h>
 
 struct probe {
     struct qp_timer timer;
@@ -46,6 +47,49 @@ static int reset(void **state)
 {
     fired_total = 0;
     return make_loop(state);
+}
+
+static unsigned fired_before_data;
+
+static void note_data(struct end *end, struct qp_slice bytes)
+{
+    fired_before_data = fired_total;
+}
+
+static int late_writer;
+
+/* The process stands still past the deadline, behind the poll, and bytes come meanwhile. */
+static void stand_still(struct end *end, struct qp_slice bytes)
+{
+    assert_int_equal(write(late_writer, "hello", 5), 5);
+    usleep(1200 * 1000);
+}
+
+static void after_a_standstill_what_came_is_read_before_timers_fire(void **state)
+{
+    struct probe probe = {0};
+    struct end a = {.keep = true};
+    struct end b = {.keep = true, .on_data = note_data};
+    struct end c = {.keep = true};
+    struct end d = {.keep = true, .on_data = stand_still};
+    struct got_at_least want = {&b, 5};
+    open_pair(AF_INET, &a, &b);
+    open_pair(AF_INET, &c, &d);
+    qp_stream_resume(b.stream);
+    qp_stream_resume(d.stream);
+    late_writer = qp_stream_fd(a.stream);
+    qp_timer_init(&probe.timer, on_fire);
+    arm(&probe, 300);
+    fired_before_data = 99;
+    send_text(&c, "go");
+    wait_for(1);
+    run_until(has_bytes, &want);
+    assert_int_equal(fired_before_data, 0);
+    close_end(&a);
+    close_end(&b);
+    close_end(&c);
+    close_end(&d);
+    run_until(no_streams, NULL);
 }
 
 static void a_timer_fires_at_its_time_or_up_to_16_ms_later(void **state)
@@ -194,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_timer_fires_at_its_time_or_up_to_16_ms_later, reset, free_loop),
+        cmocka_unit_test_setup_teardown(after_a_standstill_what_came_is_read_before_timers_fire, reset, free_loop),
         cmocka_unit_test_setup_teardown(timers_fire_in_the_order_of_their_slots, reset, free_loop),
         cmocka_unit_test_setup_teardown(arming_again_moves_a_timer_in_both_directions, reset, free_loop),
         cmocka_unit_test_setup_teardown(a_disarmed_timer_does_not_fire_and_can_be_armed_again, reset,

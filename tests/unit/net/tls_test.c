@@ -58,7 +58,6 @@ static void faults_are_explained_in_words(void **state)
          "certificate expired, issuer not trusted"},
         {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, 0x80000000, "certificate not accepted (flags 0x80000000)"},
         {MBEDTLS_ERR_SSL_INVALID_RECORD, 0, "the other side does not speak TLS"},
-        {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, 0, "the other side refused with a TLS alert"},
     };
     char words[96];
 
@@ -67,6 +66,11 @@ static void faults_are_explained_in_words(void **state)
         qp_tls_explain(cases[i].answer, cases[i].flags, words, sizeof(words));
         assert_string_equal(words, cases[i].words);
     }
+    qp_tls_explain_alert(70, words, sizeof(words));
+    assert_string_equal(words,
+                        "the other side refused with TLS alert 70: no common TLS version (1.2 or 1.3)");
+    qp_tls_explain_alert(255, words, sizeof(words));
+    assert_string_equal(words, "the other side refused with TLS alert 255");
     qp_tls_explain(MBEDTLS_ERR_SSL_ALLOC_FAILED, 0, words, sizeof(words));
     assert_true(strlen(words) > 0);
     char small[8];

@@ -2,7 +2,9 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include <linux/filter.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct caller caller;
@@ -176,4 +178,12 @@ void owner_end(struct owner *owner)
     qp_pool_cancel(&owner->waiter);
     qp_exchange_release(&owner->exchange);
     qp_buf_deinit(&owner->diary);
+}
+
+void caller_deafen(int fd)
+{
+    struct sock_filter drop_all = {.code = BPF_RET | BPF_K};
+    const struct sock_fprog program = {.len = 1, .filter = &drop_all};
+
+    qp_require(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0);
 }

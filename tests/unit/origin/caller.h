@@ -44,4 +44,7 @@ const char *owner_diary(struct owner *owner);
 bool owner_run_until(struct owner *owner, const char *event);
 void owner_end(struct owner *owner);
 
+/* The host behind this socket is gone: what is sent to it is neither taken nor acknowledged nor refused. */
+void caller_deafen(int fd);
+
 #endif

@@ -246,10 +246,9 @@ static void answers_all_waiters_when_the_origin_is_down(void **state)
     caller.opts.dials = 1;
     for (unsigned i = 0; i < 5; i++)
         owner_want(&owners[i], i % 2 == 1);
-    /* The first began the dial, the others came behind it and are of the next. */
     for (unsigned i = 0; i < 5; i++)
         assert_true(owner_run_until(&owners[i], "given QP_NET_REFUSED"));
-    assert_int_equal(qp_pool_counters(caller.pool).dial_failures, 2);
+    assert_int_equal(qp_pool_counters(caller.pool).dial_failures, 1);
     assert_int_equal(qp_pool_counters(caller.pool).waiting, 0);
     for (unsigned i = 0; i < 5; i++)
         owner_end(&owners[i]);
@@ -262,11 +261,12 @@ static void keeps_a_stream_that_nobody_waits_for_any_more(void **state)
     owner_want(&owner, false);
     qp_pool_cancel(&owner.waiter);
     assert_non_null(wire_accept(caller.listening));
-    wire_run_ms(10);
+    wire_run_ms(50);
     assert_int_equal(qp_pool_counters(caller.pool).idle, 1);
     owner_want(&owner, false);
     assert_true(owner_saw(&owner, "taken"));
-    assert_false(qp_exchange_is_reused(owner.exchange));
+    /* Nothing was sent on it, and yet it may have gone stale. */
+    assert_true(qp_exchange_is_reused(owner.exchange));
     owner_end(&owner);
 }
 

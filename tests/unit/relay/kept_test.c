@@ -166,6 +166,31 @@ static void a_folder_that_cannot_be_written_costs_the_replay_not_the_request(voi
     check_all(60 * KIB);
 }
 
+/* Each request has the same trouble with it; the log says so once a second. */
+static void of_such_a_folder_the_log_says_little(void **state)
+{
+    static char text[4096];
+    FILE *log = tmpfile();
+    size_t lines = 0;
+    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_WARN, .fd = fileno(log), .access_fd = -1});
+    budget.folder = "/nonexistent/folder";
+    for (unsigned i = 0; i < 50; i++) {
+        append(101 * KIB, 0);
+        qp_kept_reset(&kept);
+        qp_kept_begin(&kept, &budget);
+    }
+    qp_log_setup(&(struct qp_log_opts){.level = QP_LOG_ERROR, .fd = 2, .access_fd = -1});
+    ssize_t len = pread(fileno(log), text, sizeof text - 1, 0);
+    fclose(log);
+    assert_true(len > 0);
+    text[len] = '\0';
+    assert_non_null(strstr(text, "'/nonexistent/folder'"));
+    assert_non_null(strstr(text, "replay.dir"));
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    assert_in_range(lines, 1, 5); /* on a busy machine the fifty take more than a second */
+}
+
 /* All that the file holds. */
 static size_t read_file(char *bytes, size_t most)
 {
@@ -246,6 +271,7 @@ int main(void)
         TEST(past_the_budget_only_what_is_to_go_is_kept),
         TEST(a_release_keeps_what_is_still_to_be_sent),
         TEST(a_folder_that_cannot_be_written_costs_the_replay_not_the_request),
+        TEST(of_such_a_folder_the_log_says_little),
         TEST(the_file_has_no_name_and_no_plain_bytes),
         TEST(a_tampered_file_is_detected),
         TEST(a_used_one_begins_afresh),

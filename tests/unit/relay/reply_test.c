@@ -39,7 +39,7 @@ static void every_reply_is_qualtrics_envelope_and_no_401(void **state)
     for (unsigned i = 0; i < REPLIES; i++) {
         const struct qp_reply_row *row = qp_reply_row((enum qp_reply)i);
         char message[512];
-        assert_true(row->status == 404 || (row->status >= 502 && row->status <= 504));
+        assert_true(row->status == 404 || row->status == 508 || (row->status >= 502 && row->status <= 504));
         assert_true(strlen(row->code) > 3 &&
                     strspn(row->code, "abcdefghijklmnopqrstuvwxyz_") == strlen(row->code));
         assert_true(strlen(row->text) > 20 && row->text[strlen(row->text) - 1] != '.');
@@ -72,7 +72,10 @@ static void every_failure_has_its_reply(void **state)
     assert_int_equal(qp_reply_for_dial(QP_NET_TLS_VERIFY), QP_REPLY_ORIGIN_CERTIFICATE);
     assert_int_equal(qp_reply_for_dial(QP_NET_TIMEOUT), QP_REPLY_ORIGIN_CONNECT_TIMEOUT);
     assert_int_equal(qp_reply_for_dial(QP_SELF_BUSY), QP_REPLY_QUEUE_FULL);
-    assert_int_equal(qp_reply_for_dial(QP_NET_DESCRIPTORS), QP_REPLY_ORIGIN_UNREACHABLE);
+    assert_int_equal(qp_reply_for_dial(QP_NET_TLS_TIMEOUT), QP_REPLY_ORIGIN_HANDSHAKE_TIMEOUT);
+    assert_int_equal(qp_reply_for_dial(QP_NET_RESET), QP_REPLY_ORIGIN_TLS);
+    assert_int_equal(qp_reply_for_dial(QP_NET_DESCRIPTORS), QP_REPLY_NO_DESCRIPTORS);
+    assert_int_equal(qp_reply_for_dial(QP_NET_FAILED), QP_REPLY_ORIGIN_UNREACHABLE);
     assert_int_equal(qp_reply_for_exchange(QP_NET_END), QP_REPLY_ORIGIN_CLOSED);
     assert_int_equal(qp_reply_for_exchange(QP_NET_TIMEOUT), QP_REPLY_ORIGIN_TIMEOUT);
     assert_int_equal(qp_reply_for_exchange(QP_HTTP_MALFORMED), QP_REPLY_ORIGIN_MALFORMED);

@@ -44,6 +44,57 @@ static void limits_the_second_head_too(void **state)
     assert_true(wire_has(client, "nowHTTP/1.1 408 "));
 }
 
+/* ---- memory ---- */
+
+/* More is held than may be, until the next call; the other way round for `is_short` false. */
+static void make_memory(bool is_short)
+{
+    qp_alloc_set_ceiling(is_short ? 1 : 1ULL << 40);
+}
+
+static void while_memory_is_short_nothing_new_is_taken_on(void **state)
+{
+    stage_opts()->sheds = true;
+    struct wire *quiet = stage_connect();
+    struct wire *slow = stage_connect();
+    struct wire *busy = stage_connect();
+    wire_send(quiet, GET("/now"));
+    assert_true(wire_run_until(quiet, "now"));
+    wire_send(slow, "GET /now HTTP/1.1\r\nHost: a\r\n");
+    wire_send(busy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nfour");
+    assert_true(wire_run_until(busy, "four"));
+
+    make_memory(true);
+    wire_send(quiet, GET("/now"));
+    assert_true(wire_run_until_end(quiet));
+    assert_true(wire_has(quiet, "HTTP/1.1 503 "));
+    assert_true(wire_has(quiet, "X-Qproxy-Error: memory_full\r\n"));
+    assert_true(wire_has(quiet, "Retry-After: 1\r\n"));
+    wire_send(slow, "X: y\r\n"); /* a head that goes on growing */
+    assert_true(wire_run_until_end(slow));
+    assert_true(wire_has(slow, "X-Qproxy-Error: memory_full\r\n"));
+    struct wire *late = stage_connect();
+    wire_send(late, GET("/now"));
+    wire_run_ms(250);
+    assert_int_equal(qp_buf_len(&late->in), 0); /* nobody has accepted it */
+    assert_int_equal(stage.server->warm_count, 0);
+    wire_send(busy, "more");                    /* what is under way goes on */
+    assert_true(wire_run_until(busy, "more"));
+
+    make_memory(false);
+    assert_true(wire_run_until(late, "now"));
+    qp_alloc_set_ceiling(0);
+}
+
+static void a_server_that_does_not_shed_goes_on_without_memory(void **state)
+{
+    struct wire *client = stage_connect();
+    make_memory(true);
+    wire_send(client, GET("/now"));
+    assert_true(wire_run_until(client, "now"));
+    qp_alloc_set_ceiling(0);
+}
+
 static void closes_silently_what_never_speaks(void **state)
 {
     stage_opts()->client_head_ms = 60;
@@ -350,6 +401,8 @@ static void tells_of_requests_when_it_closes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(while_memory_is_short_nothing_new_is_taken_on),
+        TEST(a_server_that_does_not_shed_goes_on_without_memory),
         TEST(answers_a_slow_head_with_408),
         TEST(limits_the_second_head_too),
         TEST(closes_silently_what_never_speaks),

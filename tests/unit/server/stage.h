@@ -29,7 +29,14 @@ int stage_begin(void **state);
 int stage_end(void **state);
 /* A client's wire. */
 struct wire *stage_connect(void);
-/* One line an event: "head GET /x", "body 5", "end", "drained", "gone QP_NET_RESET". */
+/* By a Unix socket; a test's clients all come by the same way. */
+struct wire *stage_connect_local(void);
+/* The same to a second server, which counts its connections in the same stage_opts()->census (freed by stage_end()). */
+struct wire *stage_connect_other(void);
+/* The clock goes ahead by so much in no time, and what is then due happens. */
+void stage_pass_ms(uint64_t ms);
+/* One line an event: "head GET /x", "body 5", "end", "drained", "gone QP_NET_RESET", and behind it "told 408 body_timeout" where the
+ * server ended it; "refused 400 bad_request 'GET' '/x'" of what no handler had. */
 bool stage_saw(const char *event);
 const char *stage_diary(void);
 

@@ -37,15 +37,6 @@ static void order_refresh(struct rig *rig, struct ordered *ordered)
     qp_keeper_refresh(rig->keeper, 0, rig_take_end, ordered);
 }
 
-static void assert_kept(const struct rig *rig, const char *refresh_token, const char *access_token,
-                        bool redeeming)
-{
-    struct kept kept = rig_kept(rig, "vault");
-    assert_string_equal(kept.refresh_token, refresh_token);
-    assert_string_equal(kept.access_token, access_token);
-    assert_int_equal(kept.redeeming, redeeming);
-}
-
 /* ---- before the call ---- */
 
 static void test_P4_without_a_mark_nothing_is_redeemed(void **state)
@@ -89,7 +80,7 @@ static void test_a_mark_without_a_call_is_taken_back(void **state)
     set_fault("vault.reserve=ENOSPC");
     order_refresh(&rig, &ordered);
     rig_run_to_end(&rig, &ordered, "failed");
-    assert_kept(&rig, "r1", "t1", false);
+    rig_assert_kept(&rig, "vault", "r1", "t1", false);
     rig_assert_words(vault_status(&rig).error, "no space can be set aside");
     rig_close(&rig);
 }
@@ -113,7 +104,7 @@ static void test_a_disk_that_heals_is_noticed(void **state)
         rig_run_until(&rig, is_written, 3000);
         assert_null(vault_status(&rig).error);
         assert_int_equal(endpoint_calls(rig.endpoint), 0);
-        assert_kept(&rig, "r0", "", false);
+        rig_assert_kept(&rig, "vault", "r0", "", false);
         rig_close(&rig);
     }
 }
@@ -160,12 +151,12 @@ static void test_P4_what_cannot_be_saved_is_served_and_tried_again(void **state)
         assert_int_equal(rig_status(&rig).state, QP_TOKEN_FRESH);
         assert_false(is_written(&rig));
         rig_assert_words(vault_status(&rig).error, "cannot be written");
-        assert_kept(&rig, "r1", "t1", true); /* so that the next life knows what it may not trust */
+        rig_assert_kept(&rig, "vault", "r1", "t1", true); /* so that the next life knows what it may not trust */
         rig_run_for(&rig, 700);
         assert_false(is_written(&rig));
         unsetenv("QP_FAULT");
         rig_run_until(&rig, is_written, 3000);
-        assert_kept(&rig, "r2", "t2", false);
+        rig_assert_kept(&rig, "vault", "r2", "t2", false);
         assert_int_equal(endpoint_calls(rig.endpoint), 2);
         rig_close(&rig);
     }
@@ -188,7 +179,7 @@ static void test_P4_no_call_while_the_last_one_is_not_saved(void **state)
     order_refresh(&rig, &ordered);
     rig_run_to_calls(&rig, LANE_TOKEN, 3, 2000);
     rig_run_to_end(&rig, &ordered, "refreshed");
-    assert_kept(&rig, "r2", "t2", true);
+    rig_assert_kept(&rig, "vault", "r2", "t2", true);
     rig_close(&rig);
 }
 
@@ -200,9 +191,9 @@ static void test_the_end_pays_what_is_owed(void **state)
     set_fault("vault.record.write=EIO@1");
     order_refresh(&rig, &ordered);
     rig_run_to_end(&rig, &ordered, "refreshed");
-    assert_kept(&rig, "r1", "t1", true);
+    rig_assert_kept(&rig, "vault", "r1", "t1", true);
     rig_stop(&rig);
-    assert_kept(&rig, "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     rig_close(&rig);
 }
 
@@ -218,7 +209,7 @@ static void test_a_sign_out_that_cannot_be_saved(void **state)
     assert_false(is_written(&rig));
     unsetenv("QP_FAULT");
     rig_run_until(&rig, is_written, 3000);
-    assert_kept(&rig, "", "", false);
+    rig_assert_kept(&rig, "vault", "", "", false);
     rig_close(&rig);
 }
 
@@ -236,7 +227,7 @@ static void test_a_cache_that_cannot_be_written(void **state)
     rig_assert_token(&rig, 1, "t1");
     unsetenv("QP_FAULT");
     rig_run_until(&rig, is_written, 3000);
-    assert_kept(&rig, "", "t1", false);
+    rig_assert_kept(&rig, "vault", "", "t1", false);
     rig_close(&rig);
 }
 
@@ -321,7 +312,7 @@ static void test_P4_drain_waits_for_a_redemption(void **state)
     endpoint_release(rig.endpoint);
     run_to_drained(&rig, 0, 2000);
     assert_int_equal(answered.outcome, QP_NEED_MET);
-    assert_kept(&rig, "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     rig_close(&rig);
 }
 
@@ -335,7 +326,7 @@ static void test_drain_and_a_redemption_without_an_answer(void **state)
     rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
     drain(&rig, 50);
     run_to_drained(&rig, 200, 2000);
-    assert_kept(&rig, "r1", "t1", true);
+    rig_assert_kept(&rig, "vault", "r1", "t1", true);
     rig_close(&rig);
 }
 
@@ -372,7 +363,7 @@ static void test_drain_pays_the_disk(void **state)
     assert_int_equal(drained, 0);
     unsetenv("QP_FAULT");
     run_to_drained(&rig, 0, 1000);
-    assert_kept(&rig, "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     rig_close(&rig);
 }
 
@@ -382,7 +373,7 @@ static void test_drain_gives_up_at_its_limit(void **state)
     owe(&rig);
     drain(&rig, 600);
     run_to_drained(&rig, 550, 2000);
-    assert_kept(&rig, "r1", "t1", true);
+    rig_assert_kept(&rig, "vault", "r1", "t1", true);
     rig_close(&rig);
 }
 
@@ -396,7 +387,7 @@ static void test_drain_writes_what_is_lazy(void **state)
     rig_run_to_generation(&rig, 1, 2000);
     drain(&rig, 60000);
     rig_run_until(&rig, has_drained, 200);
-    assert_kept(&rig, "", "t1", false);
+    rig_assert_kept(&rig, "vault", "", "t1", false);
     rig_close(&rig);
 }
 
@@ -409,7 +400,7 @@ static void test_closing_in_a_drain(void **state)
     unsetenv("QP_FAULT");
     rig_stop(&rig);
     assert_int_equal(drained, 0);
-    assert_kept(&rig, "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     rig_close(&rig);
 }
 

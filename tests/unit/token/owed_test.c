@@ -13,13 +13,6 @@ static int forget_faults(void **state)
     return unsetenv("QP_FAULT");
 }
 
-static void open_with_vault(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps,
-                            unsigned count)
-{
-    rig_open(rig, refresh_token, steps, count);
-    rig_use_vault(rig);
-}
-
 static bool has_drained;
 
 static void note_drain(void *context)
@@ -45,7 +38,7 @@ static void drain(struct rig *rig)
 static void test_no_stop_waits_for_a_cached_token(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
+    rig_open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
     rig.opts.cache_tokens = true;
     set_fault("vault.cache.write=ENOSPC,vault.record.write=ENOSPC");
     rig_start(&rig);
@@ -59,7 +52,7 @@ static void test_no_stop_waits_for_a_cached_token(void **state)
 static void test_no_stop_waits_for_a_mark(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
+    rig_open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
     set_fault("vault.mark.write=EROFS,vault.record.write=EROFS");
     rig_start(&rig);
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_COOLING_DOWN);
@@ -72,7 +65,7 @@ static void test_no_stop_waits_for_a_mark(void **state)
 static void test_a_stop_takes_a_mark_back(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
+    rig_open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
     set_fault("vault.reserve=ENOSPC@2");
     rig_start(&rig);
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_COOLING_DOWN);
@@ -87,7 +80,7 @@ static void test_an_api_token_is_none_of_the_vaults_business(void **state)
 {
     struct rig rig;
     struct ordered ordered = {0};
-    open_with_vault(&rig, NULL, STEPS({rig_who("anna"), .lane = LANE_WHOAMI}));
+    rig_open_with_vault(&rig, NULL, STEPS({rig_who("anna"), .lane = LANE_WHOAMI}));
     rig.account.grant = QP_GRANT_API_TOKEN;
     rig.account.api_token = rig.client_secret;
     rig.account.client_id = rig.account.token_url = NULL;
@@ -107,7 +100,7 @@ static void test_a_sign_out_that_is_not_on_disk_says_so(void **state)
 {
     struct rig rig;
     struct ordered ordered = {0};
-    open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
+    rig_open_with_vault(&rig, "r1", STEPS({rig_rotation("t1", "r2")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     set_fault("vault.record.write=EROFS");
@@ -149,7 +142,7 @@ enum when { BEFORE_THE_CALL, DURING_THE_CALL };
 static void refresh_with_other_vault(struct rig *rig, const char *binding, enum when when,
                                      struct ordered *ordered)
 {
-    open_with_vault(rig, "r1",
+    rig_open_with_vault(rig, "r1",
                     STEPS({rig_rotation("t1", "r2")}, {rig_error("400 Bad Request", "invalid_grant")},
                           {rig_rotation("t2", "r10")}));
     rig_start(rig);

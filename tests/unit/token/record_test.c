@@ -44,34 +44,12 @@ static int come_back(void **state)
     return 0;
 }
 
-static void open_with_vault(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps,
-                            unsigned count)
-{
-    rig_open(rig, refresh_token, steps, count);
-    rig_use_vault(rig);
-}
-
-static void assert_kept(const struct rig *rig, const char *name, const char *refresh_token,
-                        const char *access_token, bool redeeming)
-{
-    struct kept kept = rig_kept(rig, name);
-    assert_string_equal(kept.refresh_token, refresh_token);
-    assert_string_equal(kept.access_token, access_token);
-    assert_int_equal(kept.redeeming, redeeming);
-}
-
-static void restart(struct rig *rig)
-{
-    rig_stop(rig);
-    rig_start(rig);
-}
-
 /* ---- the order of things ---- */
 
 static void test_P4_order(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0",
+    rig_open_with_vault(&rig, "r0",
                     STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_grant("t3", 3600)},
                           {rig_grant("t4", 3600)}));
     endpoint_watch(rig.endpoint, copy_when_seen, &rig);
@@ -80,14 +58,14 @@ static void test_P4_order(void **state)
     for (uint64_t generation = 1; generation <= 4; ++generation)
         assert_int_equal(rig_ask(&rig, generation).outcome, QP_NEED_MET);
     watched = NULL;
-    assert_kept(&rig, "seen.0", "r0", "", true);
-    assert_kept(&rig, "published.0", "r1", "t1", false);
-    assert_kept(&rig, "seen.1", "r1", "t1", true);
-    assert_kept(&rig, "published.1", "r2", "t2", false);
-    assert_kept(&rig, "seen.2", "r2", "t2", true);
+    rig_assert_kept(&rig, "seen.0", "r0", "", true);
+    rig_assert_kept(&rig, "published.0", "r1", "t1", false);
+    rig_assert_kept(&rig, "seen.1", "r1", "t1", true);
+    rig_assert_kept(&rig, "published.1", "r2", "t2", false);
+    rig_assert_kept(&rig, "seen.2", "r2", "t2", true);
     /* An answer without a refresh token keeps the old one. */
-    assert_kept(&rig, "published.2", "r2", "t3", false);
-    assert_kept(&rig, "seen.3", "r2", "t3", true);
+    rig_assert_kept(&rig, "published.2", "r2", "t3", false);
+    rig_assert_kept(&rig, "seen.3", "r2", "t3", true);
     rig_close(&rig);
 }
 
@@ -102,9 +80,9 @@ static void test_P4_order_of_a_sign_in(void **state)
     endpoint_watch(rig.endpoint, copy_when_seen, &rig);
     rig_sign_in(&rig, "c2");
     watched = NULL;
-    assert_kept(&rig, "published.0", "r1", "t1", false);
-    assert_kept(&rig, "seen.1", "r1", "t1", false); /* a code does not touch what there is */
-    assert_kept(&rig, "published.1", "r2", "t2", false);
+    rig_assert_kept(&rig, "published.0", "r1", "t1", false);
+    rig_assert_kept(&rig, "seen.1", "r1", "t1", false); /* a code does not touch what there is */
+    rig_assert_kept(&rig, "published.1", "r2", "t2", false);
     rig_close(&rig);
 }
 
@@ -125,10 +103,10 @@ static void test_P4_the_mark_stays_until_the_answer(void **state)
     qp_keeper_refresh(rig.keeper, 0, rig_take_end, &refreshed);
     rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
     rig_run_for(&rig, 400);
-    assert_kept(&rig, "vault", "r1", "t1", true);
+    rig_assert_kept(&rig, "vault", "r1", "t1", true);
     endpoint_release(rig.endpoint);
     rig_run_to_end(&rig, &refreshed, "refreshed");
-    assert_kept(&rig, "vault", "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     rig_close(&rig);
 }
 
@@ -151,7 +129,7 @@ static void test_P4_an_identity_does_not_wipe_the_mark(void **state)
     rig_run_to_end(&rig, &checked, "ok");
     rig_run_for(&rig, 400);
     assert_string_equal(rig_kept(&rig, "vault").user, "berta");
-    assert_kept(&rig, "vault", "r1", "t1", true);
+    rig_assert_kept(&rig, "vault", "r1", "t1", true);
     rig_close(&rig);
 }
 
@@ -160,10 +138,10 @@ static void test_P4_an_identity_does_not_wipe_the_mark(void **state)
 static void test_a_kept_token_needs_no_call(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
+    rig_open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
-    restart(&rig);
+    rig_restart(&rig);
     rig_run_for(&rig, 50);
     rig_assert_token(&rig, 1, "t1");
     struct qp_token_status status = rig_status(&rig);
@@ -180,7 +158,7 @@ static void test_a_kept_token_needs_no_call(void **state)
 static void test_a_kept_token_that_is_due(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0", STEPS({rig_grant("t1", 4)}, {rig_grant("t2", 3600)}));
+    rig_open_with_vault(&rig, "r0", STEPS({rig_grant("t1", 4)}, {rig_grant("t2", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_stop(&rig);
@@ -216,12 +194,12 @@ static void test_after_a_sign_out(void **state)
 {
     struct rig rig;
     struct ordered out = {0};
-    open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}));
+    rig_open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     qp_keeper_sign_out(rig.keeper, 0, rig_take_end, &out);
     rig_run_to_end(&rig, &out, "not_revoked");
-    restart(&rig);
+    rig_restart(&rig);
     rig_run_for(&rig, 50);
     /* The seed was replaced by what was signed out. */
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_SIGN_IN_NEEDED);
@@ -234,7 +212,7 @@ static void test_another_seed_is_a_new_beginning(void **state)
 {
     struct rig rig;
     struct qp_secret *other = qp_secret_new(QP_SLICE("s0"));
-    open_with_vault(
+    rig_open_with_vault(
         &rig, "r0",
         STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "s1")}, {rig_rotation("t3", "s2")}));
     rig_start(&rig);
@@ -245,7 +223,7 @@ static void test_another_seed_is_a_new_beginning(void **state)
     rig_run_to_generation(&rig, 1, 2000);
     rig_assert_token(&rig, 1, "t2");
     rig_assert_words(endpoint_request(rig.endpoint, 1), "&refresh_token=s0");
-    restart(&rig);
+    rig_restart(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     assert_int_equal(rig_ask(&rig, 2).outcome, QP_NEED_MET);
     rig_assert_words(endpoint_request(rig.endpoint, 2), "&refresh_token=s1");
@@ -269,7 +247,7 @@ static void test_another_client(void **state)
     assert_int_equal(status.state, QP_TOKEN_SIGN_IN_NEEDED);
     assert_true(!status.usable && !status.can_refresh && status.signed_in_s == -1);
     assert_int_equal(rig_ask(&rig, 1).outcome, QP_NEED_SIGN_IN);
-    assert_kept(&rig, "vault", "r1", "t1", false);
+    rig_assert_kept(&rig, "vault", "r1", "t1", false);
     rig_stop(&rig);
     rig.account.client_id = "id";
     rig_start(&rig);
@@ -279,7 +257,7 @@ static void test_another_client(void **state)
     rig.account.client_id = "another";
     rig_start(&rig);
     rig_sign_in(&rig, "c2");
-    assert_kept(&rig, "vault", "r2", "t2", false);
+    rig_assert_kept(&rig, "vault", "r2", "t2", false);
     assert_int_equal(endpoint_calls(rig.endpoint), 2);
     rig_close(&rig);
 }
@@ -288,7 +266,7 @@ static void test_another_endpoint_or_grant(void **state)
 {
     struct rig rig;
     char url[80];
-    open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}));
+    rig_open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}));
     const char *right_url = rig.account.token_url;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
@@ -301,7 +279,7 @@ static void test_another_endpoint_or_grant(void **state)
     assert_int_equal(rig_status(&rig).state, QP_TOKEN_SIGN_IN_NEEDED);
     rig_assert_words(rig_status(&rig).last_error, "configure a new one");
     assert_int_equal(endpoint_calls(rig.endpoint), 1);
-    assert_kept(&rig, "vault", "r1", "t1", false);
+    rig_assert_kept(&rig, "vault", "r1", "t1", false);
     rig_stop(&rig);
     rig.account.token_url = right_url;
     rig_start(&rig);
@@ -319,7 +297,7 @@ static void test_a_seed_that_is_not_spent_goes_to_another_endpoint(void **state)
 {
     struct rig rig;
     char url[80];
-    open_with_vault(&rig, "r0", STEPS({endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
+    rig_open_with_vault(&rig, "r0", STEPS({endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
     rig_start(&rig);
     rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 2000);
     rig_stop(&rig);
@@ -328,7 +306,7 @@ static void test_a_seed_that_is_not_spent_goes_to_another_endpoint(void **state)
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_assert_words(endpoint_request(rig.endpoint, 1), "&refresh_token=r0");
-    assert_kept(&rig, "vault", "r1", "t1", false);
+    rig_assert_kept(&rig, "vault", "r1", "t1", false);
     rig_close(&rig);
 }
 
@@ -337,14 +315,14 @@ static void test_a_seed_that_is_not_spent_goes_to_another_endpoint(void **state)
 static void test_client_credentials_are_cached_if_wanted(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, NULL,
+    rig_open_with_vault(&rig, NULL,
                     STEPS({rig_grant("t1", 3600)}, {rig_grant("t2", 3600)}, {rig_grant("t3", 3600)}));
     rig.opts.cache_tokens = true;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_run_for(&rig, 400);
-    assert_kept(&rig, "vault", "", "t1", false);
-    restart(&rig);
+    rig_assert_kept(&rig, "vault", "", "t1", false);
+    rig_restart(&rig);
     rig_run_for(&rig, 50);
     rig_assert_token(&rig, 1, "t1");
     assert_int_equal(endpoint_calls(rig.endpoint), 1);
@@ -355,7 +333,7 @@ static void test_client_credentials_are_cached_if_wanted(void **state)
     rig_run_to_generation(&rig, 1, 2000);
     rig_assert_token(&rig, 1, "t2");
     rig_stop(&rig); /* the last one is written at the end */
-    assert_kept(&rig, "vault", "", "t2", false);
+    rig_assert_kept(&rig, "vault", "", "t2", false);
     rig.opts.cache_tokens = false;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
@@ -366,15 +344,15 @@ static void test_client_credentials_are_cached_if_wanted(void **state)
 static void test_client_credentials_are_not_kept_unasked(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
+    rig_open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_run_for(&rig, 400);
-    restart(&rig);
+    rig_restart(&rig);
     rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
     rig_run_to_generation(&rig, 1, 2000);
     rig_stop(&rig);
-    assert_kept(&rig, "vault", "", "", false);
+    rig_assert_kept(&rig, "vault", "", "", false);
     rig_close(&rig);
 }
 
@@ -393,7 +371,7 @@ static void test_the_wall_clock_was_set(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
         struct rig rig;
-        open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
+        rig_open_with_vault(&rig, "r0", STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
         rig_start(&rig);
         rig_run_to_generation(&rig, 1, 2000);
         rig_stop(&rig);
@@ -420,7 +398,7 @@ static void test_a_passive_keeper_makes_no_call(void **state)
     for (size_t i = 0; i < 2; ++i) {
         struct rig rig;
         struct ordered refreshed = {0};
-        open_with_vault(&rig, seeds[i], STEPS({rig_rotation("t1", "r1")}, {endpoint_answer("503 X", "")}));
+        rig_open_with_vault(&rig, seeds[i], STEPS({rig_rotation("t1", "r1")}, {endpoint_answer("503 X", "")}));
         rig.opts.passive = true;
         rig_start(&rig);
         rig_run_for(&rig, 100);
@@ -449,7 +427,7 @@ static void test_no_vault(void **state)
     assert_int_equal(qp_keeper_rotate_key(rig.keeper, text, sizeof(text)), QP_NET_DENIED);
     rig_assert_words(text, "set vault.path and vault.key");
     rig_close(&rig);
-    open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
+    rig_open_with_vault(&rig, NULL, STEPS({rig_grant("t1", 3600)}));
     rig_start(&rig);
     status = qp_keeper_vault_status(rig.keeper);
     assert_true(status.is_configured && status.is_writable);

@@ -2,28 +2,6 @@
 #include "rig.h"
 #include <stdio.h>
 
-static void open_with_vault(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps,
-                            unsigned count)
-{
-    rig_open(rig, refresh_token, steps, count);
-    rig_use_vault(rig);
-}
-
-static void assert_kept(const struct rig *rig, const char *name, const char *refresh_token,
-                        const char *access_token, bool redeeming)
-{
-    struct kept kept = rig_kept(rig, name);
-    assert_string_equal(kept.refresh_token, refresh_token);
-    assert_string_equal(kept.access_token, access_token);
-    assert_int_equal(kept.redeeming, redeeming);
-}
-
-static void restart(struct rig *rig)
-{
-    rig_stop(rig);
-    rig_start(rig);
-}
-
 /* ---- after a call that nobody saw the end of ---- */
 
 static void leave_a_mark(struct rig *rig)
@@ -31,17 +9,17 @@ static void leave_a_mark(struct rig *rig)
     rig_start(rig);
     rig_run_to_calls(rig, LANE_TOKEN, 1, 2000);
     rig_stop(rig);
-    assert_kept(rig, "vault", "r0", "", true);
+    rig_assert_kept(rig, "vault", "r0", "", true);
 }
 
 static void test_P4_tried_once_more_and_it_works(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0", STEPS({NULL}, {rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
+    rig_open_with_vault(&rig, "r0", STEPS({NULL}, {rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}));
     leave_a_mark(&rig);
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
-    assert_kept(&rig, "vault", "r1", "t1", false);
+    rig_assert_kept(&rig, "vault", "r1", "t1", false);
     assert_int_equal(endpoint_count(rig.endpoint, "&refresh_token=r0"), 2);
     /* A lost answer is not held against the next token. */
     assert_int_equal(rig_ask(&rig, 2).outcome, QP_NEED_MET);
@@ -55,7 +33,7 @@ static void assert_interrupted(struct rig *rig)
     rig_run_to_state(rig, QP_TOKEN_SIGN_IN_NEEDED, 2000);
     rig_assert_words(rig_status(rig).last_error, "ended in the middle of a token call");
     rig_assert_words(rig_status(rig).last_error, "sign in again");
-    restart(rig);
+    rig_restart(rig);
     rig_run_for(rig, 100);
     assert_int_equal(rig_status(rig).state, QP_TOKEN_SIGN_IN_NEEDED);
     assert_int_equal(endpoint_count(rig->endpoint, "&refresh_token=r0"), 2);
@@ -66,9 +44,9 @@ static void assert_interrupted(struct rig *rig)
 static void test_P4_tried_once_more_and_it_is_spent(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0", STEPS({NULL}, {rig_error("400 X", "invalid_grant")}));
+    rig_open_with_vault(&rig, "r0", STEPS({NULL}, {rig_error("400 X", "invalid_grant")}));
     assert_interrupted(&rig);
-    open_with_vault(&rig, "r0", STEPS({NULL}, {""})); /* lost again */
+    rig_open_with_vault(&rig, "r0", STEPS({NULL}, {""})); /* lost again */
     assert_interrupted(&rig);
 }
 
@@ -76,11 +54,11 @@ static void test_P4_tried_once_more_and_it_is_spent(void **state)
 static void test_P4_a_try_needs_an_endpoint(void **state)
 {
     struct rig rig;
-    open_with_vault(&rig, "r0", STEPS({NULL}, {endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
+    rig_open_with_vault(&rig, "r0", STEPS({NULL}, {endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
     leave_a_mark(&rig);
     rig_start(&rig);
     rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 2000);
-    assert_kept(&rig, "vault", "r0", "", true);
+    rig_assert_kept(&rig, "vault", "r0", "", true);
     rig_run_to_generation(&rig, 1, 3000);
     rig_close(&rig);
 }
@@ -89,19 +67,19 @@ static void test_a_marked_token_is_served_from_the_vault(void **state)
 {
     struct rig rig;
     struct ordered refreshed = {0};
-    open_with_vault(&rig, "r0",
+    rig_open_with_vault(&rig, "r0",
                     STEPS({rig_rotation("t1", "r1")}, {NULL}, {rig_error("400 X", "invalid_grant")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     qp_keeper_refresh(rig.keeper, 0, rig_take_end, &refreshed);
     rig_run_to_calls(&rig, LANE_TOKEN, 2, 2000);
-    restart(&rig);
+    rig_restart(&rig);
     rig_run_for(&rig, 100);
     rig_assert_token(&rig, 1, "t1");
     assert_int_equal(endpoint_calls(rig.endpoint), 2);
     assert_int_equal(rig_ask(&rig, 2).outcome, QP_NEED_SIGN_IN);
     rig_assert_token(&rig, 1, "t1");
-    assert_kept(&rig, "vault", "", "t1", false);
+    rig_assert_kept(&rig, "vault", "", "t1", false);
     rig_close(&rig);
 }
 
@@ -132,16 +110,16 @@ static void test_a_restored_vault_is_read_once(void **state)
 {
     struct rig rig;
     snprintf(restored, sizeof(restored), "backup");
-    open_with_vault(&rig, "r0",
+    rig_open_with_vault(&rig, "r0",
                     STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")},
                           {rig_error("400 X", "invalid_grant")}, {rig_rotation("t3", "r3")}));
     refuse_while_restored(&rig);
     assert_int_equal(rig_ask(&rig, 3).outcome, QP_NEED_MET);
     rig_assert_words(endpoint_request(rig.endpoint, 2), "&refresh_token=r2");
     rig_assert_words(endpoint_request(rig.endpoint, 3), "&refresh_token=r1");
-    assert_kept(&rig, "vault", "r3", "t3", false);
+    rig_assert_kept(&rig, "vault", "r3", "t3", false);
     rig_close(&rig);
-    open_with_vault(
+    rig_open_with_vault(
         &rig, "r0",
         STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_error("400 X", "invalid_grant")}));
     refuse_while_restored(&rig);
@@ -155,7 +133,7 @@ static void test_a_restored_vault_with_the_same_token(void **state)
 {
     struct rig rig;
     snprintf(restored, sizeof(restored), "present");
-    open_with_vault(
+    rig_open_with_vault(
         &rig, "r0",
         STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_error("400 X", "invalid_grant")}));
     refuse_while_restored(&rig);
@@ -168,7 +146,7 @@ static void test_a_restored_vault_of_another_client(void **state)
 {
     struct rig rig;
     snprintf(restored, sizeof(restored), "foreign");
-    open_with_vault(
+    rig_open_with_vault(
         &rig, "r0",
         STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_error("400 X", "invalid_grant")}));
     struct qp_secret *seed = qp_secret_new(QP_SLICE("q0"));

@@ -108,6 +108,13 @@ void rig_use_vault(struct rig *rig)
     use_folder(rig);
 }
 
+void rig_open_with_vault(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps,
+                         unsigned count)
+{
+    rig_open(rig, refresh_token, steps, count);
+    rig_use_vault(rig);
+}
+
 void rig_open_beside(struct rig *rig, const char *refresh_token, unsigned port, const char *folder)
 {
     open_at(rig, refresh_token, NULL, port);
@@ -179,6 +186,15 @@ struct kept rig_kept(const struct rig *rig, const char *name)
     return kept;
 }
 
+void rig_assert_kept(const struct rig *rig, const char *name, const char *refresh_token,
+                     const char *access_token, bool redeeming)
+{
+    struct kept kept = rig_kept(rig, name);
+    assert_string_equal(kept.refresh_token, refresh_token);
+    assert_string_equal(kept.access_token, access_token);
+    assert_int_equal(kept.redeeming, redeeming);
+}
+
 /* ---- from start to end ---- */
 
 void rig_start(struct rig *rig)
@@ -200,6 +216,12 @@ void rig_stop(struct rig *rig)
     qp_view_close(&rig->view);
     qp_keeper_close(&rig->keeper);
     qp_vault_close(&rig->vault);
+}
+
+void rig_restart(struct rig *rig)
+{
+    rig_stop(rig);
+    rig_start(rig);
 }
 
 void rig_close(struct rig *rig)

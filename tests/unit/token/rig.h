@@ -49,9 +49,14 @@ void rig_sign_in_instead(struct rig *rig);
 void rig_open_beside(struct rig *rig, const char *refresh_token, unsigned port, const char *folder);
 /* Before the start: with a vault. */
 void rig_use_vault(struct rig *rig);
+/* rig_open() and rig_use_vault(). */
+void rig_open_with_vault(struct rig *rig, const char *refresh_token, const struct endpoint_step *steps,
+                         unsigned count);
 void rig_start(struct rig *rig);
 /* What rig_start() made is gone; the rig may be started again. */
 void rig_stop(struct rig *rig);
+/* rig_stop() and rig_start(). */
+void rig_restart(struct rig *rig);
 void rig_close(struct rig *rig);
 
 /* Runs the loop until the condition holds; fails the test after limit_ms. */
@@ -127,5 +132,7 @@ struct kept {
 /* name: of a file in the folder; "vault" is the vault's own. */
 void rig_copy_vault(const struct rig *rig, const char *from, const char *to);
 struct kept rig_kept(const struct rig *rig, const char *name);
+void rig_assert_kept(const struct rig *rig, const char *name, const char *refresh_token,
+                     const char *access_token, bool redeeming);
 
 #endif

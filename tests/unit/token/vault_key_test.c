@@ -290,6 +290,25 @@ static void a_link_to_the_key_file_stays_a_link(void **state)
     assert_true(rig_holds(rig, "one"));
 }
 
+/* It may hold the key that the vault is sealed with. */
+static void what_lies_beside_the_key_file_and_cannot_be_read_is_not_replaced(void **state)
+{
+    struct rig *rig = *state;
+    char target[64];
+    make_with_key_file(rig);
+    struct qp_vault *vault = rig_open(rig);
+    assert_int_equal(symlink("elsewhere.key", rig_in(rig, "vault.key.new")), 0);
+    assert_int_equal(qp_vault_rotate(vault, rig->error, sizeof(rig->error)), QP_SELF_IO);
+    assert_non_null(strstr(rig->error, "keeps its key"));
+    assert_non_null(strstr(rig->error, "cannot be read"));
+    assert_int_equal(readlink(rig_in(rig, "vault.key.new"), target, sizeof(target)), 13);
+    assert_int_equal(unlink(rig_in(rig, "vault.key.new")), 0);
+    assert_int_equal(qp_vault_rotate(vault, rig->error, sizeof(rig->error)), QP_OK);
+    qp_vault_close(&vault);
+    take_key_from_file(rig);
+    assert_true(rig_holds(rig, "one"));
+}
+
 static void without_a_key_file_it_says_how_else(void **state)
 {
     struct rig *rig = *state;
@@ -340,6 +359,7 @@ int main(void)
         CASE(a_new_key_file_is_private_and_never_overwrites),
         CASE(a_rotation_changes_key_and_file),
         CASE(a_link_to_the_key_file_stays_a_link),
+        CASE(what_lies_beside_the_key_file_and_cannot_be_read_is_not_replaced),
         CASE(without_a_key_file_it_says_how_else),
         CASE(a_key_beside_that_was_never_used_is_in_nobodys_way),
 #undef CASE
