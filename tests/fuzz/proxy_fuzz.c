@@ -1,6 +1,6 @@
 /* The whole proxy: scripted clients, origins and a token endpoint around the real rooms, over memory, in virtual time.
  *
- * Input: one byte of options (see stage.c), then steps: a byte whose low five bits say what and whose high three bits say who, and the
+ * Input: two bytes of options (see stage.c), then steps: a byte whose low five bits say what and whose high three bits say who, and the
  * step's own bytes. tests/fuzz/proxy_story.py writes such inputs from readable text. What must hold stands in proxy/client.c, conn.c and
  * stage.c: every promise that can be seen from outside is checked while bytes arrive, and at the end all must be over and freed.
  */
@@ -100,7 +100,7 @@ static void set_window(struct mem_end *end, unsigned byte)
 static void set_piece(struct mem_end *end, unsigned byte)
 {
     if (end)
-        end->piece = 1 + byte;
+        mem_set_piece(end, 1 + byte);
 }
 
 enum step {
@@ -132,6 +132,7 @@ enum step {
     STEP_TURN,
     STEP_DRAIN,
     STEP_CLIENT_VANISH,
+    STEP_MOVE,
 };
 
 static void client_step(struct script *script, enum step step, struct client *client)
@@ -250,6 +251,8 @@ static void common_step(struct script *script, enum step step, unsigned who)
         mem_turn(stage.loop);
     else if (step == STEP_DRAIN)
         drain();
+    else if (step == STEP_MOVE)
+        mem_move_hosts(stage.loop);
 }
 
 static void token_step(struct script *script)
@@ -283,7 +286,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct script script = {.at = data, .left = size};
 
-    stage_open(next(&script));
+    const unsigned low = next(&script);
+    stage_open(low | next(&script) << 8);
     settle();
     for (int i = 0; i < STEPS_MOST && script.left > 0; i++)
         take_step(&script);

@@ -16,11 +16,12 @@ import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-OPTIONS = ["no_links", "few_streams", "short_replay", "eager_ends", "tight", "manual", "one_request", "short_tokens"]
+OPTIONS = ["no_links", "few_streams", "short_replay", "eager_ends", "tight", "manual", "one_request", "short_tokens",
+           "rates", "request_time", "budget", "ceiling"]
 STEPS = ["connect", "ask", "send", "client_raw", "client_end", "client_cut", "client_window", "client_piece", "answer",
          "say", "inform", "origin_raw", "origin_end", "origin_window", "origin_piece", "stray", "accept", "refuse",
          "token", "token_refuse", "wait", "wait_long", "wait_next", "automatic", "hold", "turn", "drain",
-         "client_vanish"]
+         "client_vanish", "move"]
 ONE_BYTE = {"send", "client_window", "client_piece", "say", "inform", "origin_end", "origin_window", "origin_piece",
             "refuse", "token", "wait", "wait_long", "automatic"}
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "REPORT"]
@@ -65,7 +66,7 @@ def compile_stories(text):
         line = line.split("#")[0].strip()
         if line.startswith("=="):
             name, *options = line[2:].split()
-            stories[name] = bytes([sum(1 << OPTIONS.index(option) for option in options)])
+            stories[name] = sum(1 << OPTIONS.index(option) for option in options).to_bytes(2, "little")
         elif line:
             stories[name] += compile_step(line)
     return stories
@@ -78,7 +79,7 @@ def names(value, table):
 def show(data):
     at = iter(data)
     take = lambda: next(at, 0)
-    options = take()
+    options = take() | take() << 8
     print("==", " ".join(["input"] + [word for i, word in enumerate(OPTIONS) if options >> i & 1]))
     for byte in at:
         verb, who = STEPS[byte & 31] if byte & 31 < len(STEPS) else "nothing", byte >> 5

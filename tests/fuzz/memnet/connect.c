@@ -71,6 +71,13 @@ struct qp_tls_counters qp_dialer_tls_counters(const struct qp_dialer *dialer)
     return (struct qp_tls_counters){0};
 }
 
+/* The test says when the host moves. */
+bool qp_dialer_is_current(struct qp_dialer *dialer, const struct qp_stream *stream, uint32_t *mark)
+{
+    (void)mark;
+    return stream->end->fd >= dialer->loop->first_current_fd;
+}
+
 /* ---- dials ---- */
 
 static void on_limit(struct qp_timer *timer)
@@ -159,6 +166,11 @@ struct qp_dial *mem_dial_to(struct qp_loop *loop, struct qp_slice host)
     return NULL;
 }
 
+void mem_move_hosts(struct qp_loop *loop)
+{
+    loop->first_current_fd = loop->next_fd;
+}
+
 struct mem_end *mem_dial_accept(struct qp_dial *dial)
 {
     struct mem_end *end = mem_end_new(dial->dialer->loop);
@@ -233,6 +245,9 @@ struct qp_listener *mem_first_listener(const struct qp_loop *loop)
 
 static void accept_one(struct qp_listener *listener)
 {
+    /* One that says no has paused the listener, or is asked again. */
+    if (listener->events->admit && !listener->events->admit(listener->owner, true))
+        return;
     struct caller *caller = QP_CONTAINER_OF(qp_list_shift(&listener->queue), struct caller, link);
     struct qp_stream *stream = caller->end->stream;
     const struct qp_address from = {
@@ -252,8 +267,10 @@ bool mem_deliver_accepted(struct qp_loop *loop)
 
     QP_LIST_FOR_EACH (link, &loop->listeners) {
         struct qp_listener *listener = QP_CONTAINER_OF(link, struct qp_listener, link);
-        for (; !listener->paused && !qp_list_is_empty(&listener->queue); did = true)
-            accept_one(listener);
+        if (listener->paused || qp_list_is_empty(&listener->queue))
+            continue;
+        accept_one(listener);
+        did = true;
     }
     return did;
 }

@@ -30,7 +30,8 @@ struct mem_end {
     int fd;
     /* Towards the proxy. */
     struct qp_buf input;
-    size_t piece;       /* the most bytes that one `data` event carries */
+    size_t piece;           /* the most bytes that a `data` event carries */
+    unsigned small_pieces;  /* of so many events more */
     uint64_t delivered; /* bytes that the proxy has been given */
     bool input_over;    /* behind the input comes an end */
     bool end_delivered; /* and the proxy has been told */
@@ -61,6 +62,8 @@ void mem_cut(struct mem_end *end);
 /* Closed without having read all: what was said still arrives, then an end, but a write meets a reset. */
 void mem_vanish(struct mem_end *end);
 void mem_open_window(struct mem_end *end, size_t bytes);
+/* The next events bring so many bytes at most. */
+void mem_set_piece(struct mem_end *end, size_t bytes);
 
 /* ---- dials ---- */
 
@@ -68,6 +71,8 @@ void mem_open_window(struct mem_end *end, size_t bytes);
 struct qp_dial *mem_dial_to(struct qp_loop *loop, struct qp_slice host);
 struct mem_end *mem_dial_accept(struct qp_dial *dial);
 void mem_dial_fail(struct qp_dial *dial, enum qp_result why);
+/* All hosts have other addresses now: no stream leads to them. */
+void mem_move_hosts(struct qp_loop *loop);
 
 /* ---- time ---- */
 

@@ -28,6 +28,7 @@ struct qp_loop {
     uint64_t now_ms;
     bool eager_ends;
     int next_fd;
+    int first_current_fd; /* streams before it lead to where the hosts were */
     unsigned stream_count;
     struct qp_list jobs;
     struct qp_list attention;

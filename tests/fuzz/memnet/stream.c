@@ -7,10 +7,15 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+enum { SMALL_PIECES = 300 };
+
 /* As net/linger.c: what is pending goes out, then our direction ends, then input is thrown away. */
 struct lingering {
     struct qp_stream *stream;
     struct qp_timer limit;
+    uint64_t limit_ms;
+    uint64_t rate_bytes;
+    size_t untaken_bytes; /* when the limit began */
 };
 
 struct mem_end *mem_end_new(struct qp_loop *loop)
@@ -24,7 +29,6 @@ struct mem_end *mem_end_new(struct qp_loop *loop)
     end->loop = loop;
     end->stream = stream;
     end->fd = loop->next_fd++;
-    end->piece = QP_STREAM_READ_BYTES;
     end->window = MEM_ALL;
     qp_list_append(&loop->ends, &end->link);
     loop->stream_count++;
@@ -118,6 +122,18 @@ size_t qp_stream_pending_bytes(const struct qp_stream *stream)
     return qp_buf_len(&stream->out);
 }
 
+/* What has left is with the other end: there is no kernel between. */
+size_t qp_stream_untaken_bytes(const struct qp_stream *stream)
+{
+    return qp_buf_len(&stream->out);
+}
+
+bool qp_stream_holds_input(const struct qp_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
 bool qp_stream_is_full(const struct qp_stream *stream)
 {
     return stream->full;
@@ -178,6 +194,7 @@ void qp_stream_close(struct qp_stream **slot, bool hard)
     end->loop->stream_count--;
     qp_list_remove(&stream->attention);
     qp_buf_deinit(&stream->out);
+    qp_buf_deinit(&end->input);
     qp_free(stream);
     tell(end);
 }
@@ -236,14 +253,25 @@ static const struct qp_stream_events lingering_events = {
     .failed = on_failed,
 };
 
-static void on_limit(struct qp_timer *timer)
+static void begin_limit(struct lingering *lingering)
 {
-    struct qp_stream *stream = QP_CONTAINER_OF(timer, struct lingering, limit)->stream;
-
-    finish(stream, qp_buf_len(&stream->out) > 0);
+    lingering->untaken_bytes = qp_buf_len(&lingering->stream->out);
+    qp_timer_arm(lingering->stream->end->loop, &lingering->limit, lingering->limit_ms);
 }
 
-void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
+static void on_limit(struct qp_timer *timer)
+{
+    struct lingering *lingering = QP_CONTAINER_OF(timer, struct lingering, limit);
+    const size_t untaken = qp_buf_len(&lingering->stream->out);
+    const size_t taken = lingering->untaken_bytes - untaken;
+
+    if (untaken > 0 && taken > 0 && taken * 1000 >= lingering->rate_bytes * lingering->limit_ms)
+        begin_limit(lingering);
+    else
+        finish(lingering->stream, untaken > 0);
+}
+
+void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes)
 {
     struct qp_stream *stream = *slot;
 
@@ -254,8 +282,10 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms)
     *slot = NULL;
     stream->lingering = qp_alloc(sizeof(*stream->lingering));
     stream->lingering->stream = stream;
+    stream->lingering->limit_ms = limit_ms;
+    stream->lingering->rate_bytes = rate_bytes;
     qp_timer_init(&stream->lingering->limit, on_limit);
-    qp_timer_arm(stream->end->loop, &stream->lingering->limit, limit_ms);
+    begin_limit(stream->lingering);
     qp_stream_set_owner(stream, &lingering_events, stream->lingering);
     stream->paused = false;
     stream->full = false;
@@ -323,10 +353,12 @@ void mem_attend(struct qp_loop *loop)
 static void deliver_data(struct mem_end *end)
 {
     const struct qp_slice input = qp_buf_slice(&end->input);
-    const size_t count = input.len < end->piece ? input.len : end->piece;
+    const size_t most = end->small_pieces > 0 ? end->piece : (size_t)QP_STREAM_READ_BYTES;
+    const size_t count = input.len < most ? input.len : most;
     char *lent = qp_try_alloc(count);
 
     qp_require(lent);
+    end->small_pieces -= end->small_pieces > 0;
     memcpy(lent, input.at, count);
     qp_buf_consume(&end->input, count);
     end->delivered += count;
@@ -414,6 +446,12 @@ void mem_vanish(struct mem_end *end)
     end->input_over = end->vanished = true;
 }
 
+void mem_set_piece(struct mem_end *end, size_t bytes)
+{
+    end->piece = bytes;
+    end->small_pieces = SMALL_PIECES;
+}
+
 void mem_open_window(struct mem_end *end, size_t bytes)
 {
     end->window = bytes;
@@ -450,6 +488,8 @@ struct mem_end *mem_end_of_fd(int fd)
 
 ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 
 /* A look at what lies there: the rooms read through their stream only. */
 ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
@@ -480,5 +520,26 @@ int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *len)
     qp_require(mem_end_of_fd(fd) && *len >= sizeof(own));
     memcpy(address, &own, sizeof(own));
     *len = sizeof(own);
+    return 0;
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    (void)level;
+    (void)name;
+    (void)value;
+    (void)len;
+    qp_require(mem_end_of_fd(fd));
+    errno = ENOPROTOOPT;
+    return -1;
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    (void)level;
+    (void)name;
+    (void)value;
+    (void)len;
+    qp_require(mem_end_of_fd(fd));
     return 0;
 }

@@ -24,22 +24,13 @@ static const struct {
     {0},
 };
 
-static void put_pattern(struct qp_buf *body, unsigned seed, size_t length)
-{
-    char *room = qp_buf_reserve(body, length + 1);
-
-    for (size_t i = 0; i < length; i++)
-        room[i] = stage_body_byte(seed, i);
-    qp_buf_commit(body, length);
-}
-
 static void put_json(struct qp_buf *body, const struct ask *ask, struct qp_slice link, unsigned seed,
                      size_t length)
 {
     qp_buf_append_str(body, "{\"result\": {\"nextPage\": \"");
     qp_buf_append(body, link);
     qp_buf_append_fmt(body, "/API/v3/m!%04u!?offset=1\",\"x\":\"", ask->id);
-    put_pattern(body, seed, length);
+    stage_put_body(body, seed, 0, length);
     qp_buf_append_str(body, "\"}}");
 }
 
@@ -49,8 +40,8 @@ static void make_body(struct attempt *attempt, const struct ask *ask, unsigned h
     struct qp_buf own = {0};
 
     if (!framings[how & HOW_FRAMING].json) {
-        put_pattern(&attempt->body, seed, length);
-        put_pattern(&attempt->want, seed, length);
+        stage_put_body(&attempt->body, seed, 0, length);
+        stage_put_body(&attempt->want, seed, 0, length);
         return;
     }
     qp_buf_append_fmt(&own, "https://%s", stage_hosts[ask->account]);

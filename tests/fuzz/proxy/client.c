@@ -158,10 +158,7 @@ void client_send_more(struct client *client, size_t bytes)
     const size_t count = bytes < left ? bytes : left;
     if (ask->chunked && count > 0)
         qp_buf_append_fmt(&text, "%zX;x=\"y\"\r\n", count);
-    char *room = qp_buf_reserve(&text, count + 1);
-    for (size_t i = 0; i < count; i++)
-        room[i] = stage_body_byte(ask->id, ask->sent + i);
-    qp_buf_commit(&text, count);
+    stage_put_body(&text, ask->id, ask->sent, count);
     if (ask->chunked && count > 0)
         qp_buf_append_str(&text, "\r\n");
     ask->sent += count;
@@ -274,17 +271,16 @@ static void find_answer(struct client *client, const struct wire_head *head, uin
         return;
     if (wire_count(head, "Via") == 0)
         breach("no Via: %.*s", QP_SLICE_FMT(head->text));
-    if (!read_sign(wire_value(head, "X-Answer"), &id, &attempt)) {
-        if (!ask->is_raw)
-            breach("client %u, ask %u: an answer from nowhere: %.*s", client->index, ask->id,
-                   QP_SLICE_FMT(head->text));
+    if (ask->is_raw)
         return;
-    }
+    if (!read_sign(wire_value(head, "X-Answer"), &id, &attempt))
+        breach("client %u, ask %u: an answer from nowhere: %.*s", client->index, ask->id,
+               QP_SLICE_FMT(head->text));
     require_own(client, id, attempt);
-    if (id != ask->id && !ask->is_raw)
+    if (id != ask->id)
         breach("client %u gets the answer to ask %u instead of %u", client->index, id, ask->id);
-    client->answer = ask->is_raw ? NULL : &ask->attempts[attempt];
-    if (client->answer && client->answer->status != status)
+    client->answer = &ask->attempts[attempt];
+    if (client->answer->status != status)
         breach("ask %u: status %u became %u", id, client->answer->status, (unsigned)status);
 }
 
@@ -322,7 +318,8 @@ static bool is_prefix(struct qp_slice part, struct qp_slice whole)
     return part.len <= whole.len && (part.len == 0 || memcmp(part.at, whole.at, part.len) == 0);
 }
 
-/* Of what a cut answer has brought: a part of the right one. A 401 that was held goes on as it came. */
+/* Of what a cut answer has brought: a part of the right one, or of what the origin said: a 401 that was held goes on as it came, and so does
+ * JSON that was collected and never became whole. */
 static void check_part(const struct client *client)
 {
     const struct qp_slice got = qp_buf_slice(&client->bytes);
@@ -330,7 +327,7 @@ static void check_part(const struct client *client)
 
     if (!answer || client->queue[0]->is_raw || client->no_body || is_prefix(got, qp_buf_slice(&answer->want)))
         return;
-    if (answer->status != 401 || !is_prefix(got, qp_buf_slice(&answer->body)))
+    if (!is_prefix(got, qp_buf_slice(&answer->body)))
         breach("client %u, ask %u: %zu bytes that are not the answer's", client->index,
                client->queue[0]->id, got.len);
 }
@@ -367,6 +364,17 @@ static void end_answer(struct client *client)
     client->informed = 0;
 }
 
+/* Without a request only a connection that is not wanted is answered, and it ends with that. */
+static void turn_away(struct client *client, const struct wire_head *head)
+{
+    static struct ask nothing = {.method = "GET", .minor = 1};
+
+    if (!qp_slice_is(head->start[1], QP_SLICE("503")) || wire_count(head, "X-Qproxy-Error") != 1 ||
+        !qp_slice_is(wire_value(head, "Connection"), QP_SLICE("close")))
+        breach("client %u: an answer that nobody asked for: %.*s", client->index, QP_SLICE_FMT(head->text));
+    client->queue[client->queued++] = &nothing;
+}
+
 /* One message's part; false: no more can be read. */
 static bool read_some(struct client *client, struct qp_slice *text)
 {
@@ -382,11 +390,11 @@ static bool read_some(struct client *client, struct qp_slice *text)
         return false;
     if (client->is_last)
         breach("client %u: bytes behind the last answer: %.*s", client->index, QP_SLICE_FMT(*text));
-    if (client->queued == 0)
-        breach("client %u: an answer that nobody asked for: %.*s", client->index, QP_SLICE_FMT(*text));
     const size_t count = wire_read_head(*text, &head);
     if (count == 0)
         return false;
+    if (client->queued == 0)
+        turn_away(client, &head);
     const uint64_t status = status_of(&head);
     if (status < 200)
         take_interim(client, client->queue[0], &head, status);

@@ -17,11 +17,16 @@ enum {
     OPTION_MANUAL = 1 << 5,
     OPTION_ONE_REQUEST = 1 << 6,
     OPTION_SHORT_TOKENS = 1 << 7,
+    OPTION_RATES = 1 << 8,
+    OPTION_REQUEST_TIME = 1 << 9,
+    OPTION_BUDGET = 1 << 10,
+    OPTION_CEILING = 1 << 11,
 };
 
 enum {
     QUIET_MOST_MS = 2 * 3600 * 1000,
     /* What one stream may hold of output: its mark, and what one call may add to it. */
+    CEILING_BYTES = 512 * 1024,
     PENDING_MOST_BYTES = QP_STREAM_HIGH_BYTES + REPLAY_BYTES + 2 * QP_STREAM_READ_BYTES
 };
 
@@ -111,9 +116,48 @@ size_t stage_length(unsigned byte)
     return byte < 224 ? (byte - 128) * 311U : (byte - 223) * 16384U;
 }
 
-char stage_body_byte(unsigned seed, size_t i)
+/* A prime number of bytes, so that no two places of a body, or bodies, look alike for long; the second half is the first again. */
+enum { PATTERN_BYTES = 4093, PATTERN_STEP = 61 };
+static char pattern[2 * PATTERN_BYTES];
+
+static void make_pattern(void)
 {
-    return (char)('a' + (seed * 7 + i * 3 + i / 97 + i / 8192) % 26);
+    uint32_t state = 1;
+
+    for (size_t i = 0; i < PATTERN_BYTES; i++) {
+        state = state * 1664525 + 1013904223;
+        pattern[i] = pattern[i + PATTERN_BYTES] = (char)('a' + (state >> 16) % 26);
+    }
+}
+
+/* As much as lies together. */
+static struct qp_slice pattern_at(unsigned seed, size_t from, size_t count)
+{
+    const size_t start = (seed * PATTERN_STEP + from) % PATTERN_BYTES;
+
+    return qp_slice(pattern + start, count < PATTERN_BYTES ? count : PATTERN_BYTES);
+}
+
+void stage_put_body(struct qp_buf *out, unsigned seed, size_t from, size_t count)
+{
+    while (count > 0) {
+        const struct qp_slice part = pattern_at(seed, from, count);
+        qp_buf_append(out, part);
+        from += part.len;
+        count -= part.len;
+    }
+}
+
+bool stage_is_body(struct qp_slice bytes, unsigned seed, size_t from)
+{
+    while (bytes.len > 0) {
+        const struct qp_slice part = pattern_at(seed, from, bytes.len);
+        if (memcmp(part.at, bytes.at, part.len) != 0)
+            return false;
+        from += part.len;
+        bytes = qp_slice(bytes.at + part.len, bytes.len - part.len);
+    }
+    return true;
 }
 
 /* ---- opening ---- */
@@ -180,7 +224,11 @@ static void open_relay(void)
         .origin_connect_ms = 5000,
         .origin_response_ms = 30000,
         .origin_idle_ms = 20000,
+        .origin_lost_ms = 10000,
         .stream_wait_ms = 8000,
+        .request_ms = stage.options & OPTION_REQUEST_TIME ? 45000 : 0,
+        .origin_rate_bytes = stage.options & OPTION_RATES ? 1000 : 0,
+        .retry_per_cent = stage.options & OPTION_BUDGET ? 20 : 0,
         .origin_streams = few ? 1 : 8,
         .waiting = few ? 1 : 64,
         .response_limits = {.head_bytes = 2048, .target_bytes = 1024, .fields = 40,
@@ -190,6 +238,7 @@ static void open_relay(void)
         .replay_body_bytes = replay,
         .replay_folder = "/nonexistent",
         .via = "qproxy",
+        .instance = "i1",
         .access_log = true,
     };
     stage.relay = qp_relay_new(stage.loop, &opts, stage.view);
@@ -202,7 +251,7 @@ static void open_server(void)
         .client_head_ms = 10000,
         .client_body_ms = 20000,
         .client_idle_ms = 60000,
-        .body_rate_bytes = tight ? 1000 : 0,
+        .body_rate_bytes = stage.options & OPTION_RATES ? 1000 : 0,
         .limits = {.head_bytes = tight ? 512 : 2048,
                    .target_bytes = 256,
                    .fields = tight ? 12 : 40,
@@ -211,6 +260,7 @@ static void open_server(void)
         .connections = tight ? 2 : 64,
         .connections_per_address = tight ? 2 : 0,
         .requests_per_connection = stage.options & OPTION_ONE_REQUEST ? 2 : 0,
+        .sheds = true,
         .error_field = "X-Qproxy-Error",
     };
     stage.server = qp_server_new(stage.loop, &opts, qp_relay_handler(), stage.relay);
@@ -221,11 +271,14 @@ static void open_server(void)
 void stage_open(unsigned options)
 {
     memset(&stage, 0, sizeof(stage));
+    make_pattern();
     stage.options = options;
     stage.automatic = options & OPTION_MANUAL ? 0 : AUTO_DIAL | AUTO_TOKEN;
     stage.life_s = options & OPTION_SHORT_TOKENS ? 20 : 3600;
     for (unsigned i = 0; i < CLIENTS; i++)
         stage.clients[i].index = i;
+    stage.held_bytes = qp_alloc_held_bytes();
+    qp_alloc_set_ceiling(stage.options & OPTION_CEILING ? stage.held_bytes + CEILING_BYTES : 0);
     stage.loop = qp_loop_new();
     mem_set_eager_ends(stage.loop, options & OPTION_EAGER_ENDS);
     open_tokens();
@@ -287,6 +340,7 @@ static void check_counters(void)
 void stage_close(void)
 {
     story("all go quiet");
+    qp_alloc_set_ceiling(0); /* what the script itself holds counts, too */
     wait_for_the_end();
     check_counters();
     for (unsigned i = 0; i < CLIENTS; i++)
@@ -303,4 +357,6 @@ void stage_close(void)
     qp_secret_free(&client_secret);
     qp_secret_free(&api_token);
     qp_require(qp_secret_live_count() == 0);
+    if (qp_alloc_held_bytes() != stage.held_bytes)
+        breach("%llu bytes are left", (unsigned long long)(qp_alloc_held_bytes() - stage.held_bytes));
 }

@@ -125,6 +125,7 @@ struct stage {
     unsigned automatic; /* enum stage_auto */
     unsigned issued;    /* tokens */
     uint64_t access_lines;
+    uint64_t held_bytes; /* when it was opened */
     unsigned life_s;
     bool drained;
     struct client clients[CLIENTS];
@@ -151,8 +152,9 @@ void stage_say_raw(struct mem_end *end, struct qp_slice bytes);
 /* Refuses bytes on this side of the proxy that may not be there. */
 void stage_require_no_secret(struct qp_slice bytes, bool has_token, const char *where);
 size_t stage_length(unsigned byte);
-/* The i-th byte of what the seed names. */
-char stage_body_byte(unsigned seed, size_t i);
+/* The bytes from `from` on of the endless body that the seed names. */
+void stage_put_body(struct qp_buf *out, unsigned seed, size_t from, size_t count);
+bool stage_is_body(struct qp_slice bytes, unsigned seed, size_t from);
 
 /* ---- client.c ---- */
 void client_ask(struct client *client, unsigned how, unsigned more, unsigned length);
