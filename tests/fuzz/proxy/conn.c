@@ -388,7 +388,8 @@ void conn_stray(struct conn *conn)
 {
     const struct qp_slice stray = QP_SLICE("HTTP/1.1 200 Stray\r\nContent-Length: 1\r\n\r\n?");
 
-    if (conn->end->input_over || !conn->end->stream)
+    /* With a window a request may be under way that was not seen yet. */
+    if (conn->end->input_over || !conn->end->stream || conn->end->window != MEM_ALL)
         return;
     if (conn->has_request && !(conn->attempt && conn->attempt->whole)) { /* then it is somebody's */
         conn_say_raw(conn, stray);
