@@ -97,6 +97,7 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
 /* After each change of a level. */
 static void show_levels(struct qp_pool *pool)
 {
+    qp_count_set(&pool->counters.dialling, pool->dial_count);
     qp_count_set(&pool->counters.streams, pool->stream_count);
     qp_count_set(&pool->counters.idle, pool->idle_count);
     qp_count_set(&pool->counters.waiting, pool->waiting_count);
@@ -140,6 +141,7 @@ static void start_dial(struct qp_pool *pool)
     pool->dial_count++;
     pool->dialled_ms = qp_loop_now_ms(pool->loop);
     qp_count(&pool->counters.dials);
+    show_levels(pool);
     attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
 }
 
@@ -265,6 +267,7 @@ static void on_dial_failed(struct qp_pool *pool, uint64_t number, enum qp_result
     const bool was_on = outage->is_on;
 
     qp_count(&pool->counters.dial_failures);
+    show_levels(pool);
     qp_outage_note_failure(outage, qp_loop_now_ms(pool->loop), result, detail);
     if (outage->is_on && !was_on)
         qp_count(&pool->counters.outages);
@@ -370,6 +373,7 @@ static void on_watch(struct qp_timer *timer)
 static void discard(struct qp_exchange *exchange, bool polite)
 {
     exchange->pool->stream_count--;
+    qp_count(&exchange->pool->counters.closed);
     show_levels(exchange->pool);
     qp_exchange_free(exchange, polite);
 }

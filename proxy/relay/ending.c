@@ -33,6 +33,7 @@ void qp_ending_answer_options(struct relayed *r)
 {
     struct qp_answer answer = {.status = 200};
     qp_request_respond(r->request, &answer);
+    QP_COUNT(&r->relay->counters, options_answered);
 }
 
 void qp_ending_cut(struct relayed *r, const char *why, const char *detail)

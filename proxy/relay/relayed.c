@@ -103,6 +103,23 @@ const char *qp_relayed_state_text(const struct relayed *r)
     return STATES[r->state].text;
 }
 
+void qp_relayed_count_attempt(struct relayed *r)
+{
+    struct qp_relay_counters *counters = &r->relay->counters;
+    QP_COUNT(counters, attempts);
+    if (r->attempts++ == 0) {
+        QP_COUNT(counters, forwarded);
+    } else if (r->was_stale) {
+        QP_COUNT(counters, stale_retries);
+    } else if (r->rejected) {
+        QP_COUNT(counters, replays);
+        r->replays++;
+    } else if (r->unexpected) {
+        QP_COUNT(counters, expect_retries);
+    }
+    r->rejected = r->was_stale = false;
+}
+
 char qp_relayed_state_letter(const struct relayed *r)
 {
     return STATES[r->state].letter;

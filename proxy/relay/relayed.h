@@ -66,6 +66,7 @@ struct relayed {
     bool retried;     /* after a dead stream */
     bool unexpected;  /* the origin does not know Expect: 100-continue, which was ours to say */
     bool rejected;    /* the last attempt was, and the next one is its replay */
+    bool was_stale;   /* the last attempt's stream was dead, and the next one is its retry */
     bool holding;     /* a rejected answer is held while TOKEN waits */
     bool held_ended;
     enum answer_mode mode;
@@ -85,6 +86,8 @@ void qp_relayed_set_state(struct relayed *r, enum relayed_state state);
 /* Anew, for the state's own time or what is left of the whole request's. */
 void qp_relayed_arm_deadline(struct relayed *r);
 const char *qp_relayed_state_text(const struct relayed *r);
+/* An attempt is sent now, and not before: a replay that gets no stream is none. */
+void qp_relayed_count_attempt(struct relayed *r);
 char qp_relayed_state_letter(const struct relayed *r);
 /* The whole request has had its time. */
 bool qp_relayed_is_overdue(const struct relayed *r);

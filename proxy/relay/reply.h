@@ -64,6 +64,7 @@ enum qp_reply {
 #define QP_REPLY_ENUM(name, status, code, text) name,
     QP_REPLY_MAP(QP_REPLY_ENUM)
 #undef QP_REPLY_ENUM
+        QP_REPLY_COUNT
 };
 
 struct qp_reply_row {

@@ -19,6 +19,7 @@
 #include "relay/rewrite.h"
 #include "relay/route.h"
 #include "relay/via.h"
+#include <stdio.h>
 
 enum {
     HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
@@ -263,11 +264,6 @@ static struct qp_exchange *take_kept_stream(struct relayed *r, struct qp_pool *p
 static void enter_stream(struct relayed *r, const struct detail *d)
 {
     (void)d;
-    if (r->rejected) {
-        QP_COUNT(&r->relay->counters, replays);
-        r->replays++;
-        r->rejected = false;
-    }
     drop_attempt(r);
     struct qp_pool *pool = r->relay->pools[r->account_index];
     struct qp_exchange *exchange = take_kept_stream(r, pool);
@@ -336,8 +332,7 @@ static void enter_send(struct relayed *r, const struct detail *d)
         on_expired(r);
         return;
     }
-    QP_COUNT(&r->relay->counters, attempts);
-    r->attempts++;
+    qp_relayed_count_attempt(r);
     r->attempt.generation = token.generation;
     bool would_wait = client_waits(r) || (qp_upload_is_past_replay(r) && !r->unexpected);
     r->attempt.expects = r->attempt.waits_for_continue = message->body_kind != QP_BODY_NONE && would_wait;
@@ -619,6 +614,7 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
     if (row->status == 503 && retry_after_s == 0 && which != QP_REPLY_TOKEN_SIGN_IN)
         retry_after_s = 1;
     qp_ending_reply(r, row, retry_after_s, detail);
+    QP_COUNT(&r->relay->counters, replied[which]);
     finish(r, END_REPLIED, 'P', row->code);
 }
 

@@ -28,8 +28,7 @@ bool qp_retry_take(struct relayed *r)
     };
     if (!qp_may_retry(&c) || !is_within_budget(r))
         return false;
-    QP_COUNT(&r->relay->counters, stale_retries);
-    r->retried = true;
+    r->retried = r->was_stale = true;
     return true;
 }
 

@@ -23,9 +23,9 @@ const struct qp_refusal qp_refusal_connections = {
     503, "too_many_connections",
     "This address has as many connections as it may have; keep and share them, or try again later."};
 
-const struct qp_refusal qp_refusal_memory = {
-    503, "memory_full",
-    "As much memory is in use as may be (limits.memory); try again in a moment, with fewer requests at a time."};
+const struct qp_refusal qp_refusal_memory = {503, "memory_full",
+                                             "As much memory is in use as may be (limits.memory); try again "
+                                             "in a moment, with fewer requests at a time."};
 
 static void write_out(struct qp_request *request, const struct qp_slice *pieces, unsigned count)
 {
@@ -224,7 +224,7 @@ void qp_answer_refuse(struct qp_request *request, const struct qp_refusal *refus
     struct qp_buf extra = {0};
     const char *type = "text/plain; charset=utf-8";
 
-    request->server->counters.refusals++;
+    qp_server_count_refusal(request->server, refusal->status);
     if (server->handler->refusal_body)
         type = server->handler->refusal_body(server->handler_context, request, refusal, &body);
     else

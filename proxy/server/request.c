@@ -81,7 +81,7 @@ void qp_request_free(struct qp_request *request)
 void qp_request_disown(struct qp_request *request)
 {
     if (request->life.is_owned)
-        request->server->counters.requests_open--;
+        qp_count_less(&request->server->counters.requests_open);
     request->life.is_owned = false;
 }
 

@@ -137,12 +137,30 @@ static void check_exchanges(void)
     }
 }
 
+/* What relay/counters.h promises. */
+static void check_counters(void)
+{
+    const struct qp_relay_counters *counters = &world->relay->counters;
+    uint64_t open = 0;
+    uint64_t replied = 0;
+    QP_LIST_FOR_EACH (link, &world->clients)
+        open++;
+    for (unsigned i = 0; i < QP_REPLY_COUNT; i++)
+        replied += counters->replied[i];
+    WANT(counters->requests ==
+         counters->answered + counters->cut + counters->own_replies + counters->client_gone + open);
+    WANT(counters->own_replies == replied + counters->options_answered);
+    WANT(counters->attempts ==
+         counters->forwarded + counters->replays + counters->stale_retries + counters->expect_retries);
+}
+
 void world_check(void)
 {
     check_clients();
     free_ended();
     check_waits();
     check_exchanges();
+    check_counters();
 }
 
 void world_close(void)
