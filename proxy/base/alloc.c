@@ -109,10 +109,11 @@ static void tell(bool now_short, uint64_t held)
         return;
     unsigned long long held_kib = held / 1024, ceiling_kib = ceiling_bytes / 1024;
     if (now_short)
-        qp_log_warn("memory",
-                    "%llu KiB are held and limits.memory is %llu KiB: nothing new is taken on, what is under way "
-                    "goes on",
-                    held_kib, ceiling_kib);
+        qp_log_warn(
+            "memory",
+            "%llu KiB are held and limits.memory is %llu KiB: nothing new is taken on, what is under way "
+            "goes on",
+            held_kib, ceiling_kib);
     else
         qp_log_warn("memory", "%llu KiB of %llu KiB are held: new requests are taken on again", held_kib,
                     ceiling_kib);

@@ -42,7 +42,6 @@ struct qp_client_answer {
     char cookie[QP_CLIENT_COOKIE_BYTES]; /* "name=value" of the first Set-Cookie; else empty */
 };
 
-
 /* QP_OK: there is an answer, of whatever status. Results beside those of the network: QP_NET_TIMEOUT, QP_NET_DENIED (a Unix socket that is
  * not for this user), QP_NET_STRANGER (it is none of the trusted users), QP_HTTP_*, QP_SELF_CANCELED (stop_fd). The answer is to be given back after QP_OK only. */
 QP_MUST_USE enum qp_result qp_client_ask(const struct qp_client *client,

@@ -29,9 +29,12 @@ static void tell_of_new_key(const struct qp_vault *vault)
     if (!qp_vault_was_resealed(vault))
         return;
     if (qp_vault_is_dirty(vault))
-        qp_log_warn("run", "the vault is not sealed with vault.key yet, since that cannot be written: keep vault.old_key");
+        qp_log_warn(
+            "run",
+            "the vault is not sealed with vault.key yet, since that cannot be written: keep vault.old_key");
     else
-        qp_log_info("run", "the vault is sealed with vault.key now: vault.old_key can be removed if it is set");
+        qp_log_info("run",
+                    "the vault is sealed with vault.key now: vault.old_key can be removed if it is set");
 }
 
 int qp_control_load(struct qp_control *control, bool passive)

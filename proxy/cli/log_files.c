@@ -45,10 +45,8 @@ int qp_log_files_open(const struct qp_config *config)
     if (code == EX_OK)
         code = open_log(config->log.access, &access_fd);
     if (code == EX_OK)
-        qp_log_setup(&(struct qp_log_opts){.level = config->log.level,
-                                           .form = config->log.form,
-                                           .fd = file_fd,
-                                           .access_fd = access_fd});
+        qp_log_setup(&(struct qp_log_opts){
+            .level = config->log.level, .form = config->log.form, .fd = file_fd, .access_fd = access_fd});
     return code;
 }
 

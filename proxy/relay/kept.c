@@ -19,9 +19,10 @@ static void warn(struct qp_kept_budget *budget, const char *what)
 {
     int error = errno;
     if (qp_log_may(&budget->warnings, WARNINGS_A_SECOND))
-        qp_log_warn("relay",
-                    "%s in '%s' (%s): the body is not replayable; let replay.dir be a writable folder with space",
-                    what, budget->folder, strerror(error));
+        qp_log_warn(
+            "relay",
+            "%s in '%s' (%s): the body is not replayable; let replay.dir be a writable folder with space",
+            what, budget->folder, strerror(error));
 }
 
 void qp_kept_begin(struct qp_kept *kept, struct qp_kept_budget *budget)

@@ -75,7 +75,8 @@ static const char *rotate(struct qp_vault *vault, int *error)
     bool is_replaced = false;
     *error = clear_way(vault);
     if (*error)
-        return "the vault keeps its key, since what a former rotation left (the vault, or the file beside the key "
+        return "the vault keeps its key, since what a former rotation left (the vault, or the file beside "
+               "the key "
                "file that ends in .new) cannot be read or finished";
     *error = make_key(vault, &key);
     if (!*error)

@@ -38,7 +38,7 @@ def codes(root):
     server = (root / "proxy/server/answer.c").read_text()
     for text, pattern in ((reply, r'X\(QP_REPLY_\w+,\s*(\d+),\s*"(\w+)"'),
                           (refusals, r'QP_REFUSAL_ROW\((?!QP_REFUSAL_STATUS|QP_REFUSAL_REASON)\w+,\s*(\d+),\s*"(\w+)"'),
-                          (server, r'^\s*(4\d\d|5\d\d), "(\w+)", "')):
+                          (server, r'^\s*(4\d\d|5\d\d), "(\w+)",')):
         for status, code in re.findall(pattern, text, re.M):
             found[code] = status
     return found

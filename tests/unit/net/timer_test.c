@@ -238,7 +238,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_timer_fires_at_its_time_or_up_to_16_ms_later, reset, free_loop),
-        cmocka_unit_test_setup_teardown(after_a_standstill_what_came_is_read_before_timers_fire, reset, free_loop),
+        cmocka_unit_test_setup_teardown(after_a_standstill_what_came_is_read_before_timers_fire, reset,
+                                        free_loop),
         cmocka_unit_test_setup_teardown(timers_fire_in_the_order_of_their_slots, reset, free_loop),
         cmocka_unit_test_setup_teardown(arming_again_moves_a_timer_in_both_directions, reset, free_loop),
         cmocka_unit_test_setup_teardown(a_disarmed_timer_does_not_fire_and_can_be_armed_again, reset,

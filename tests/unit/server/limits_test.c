@@ -78,7 +78,7 @@ static void while_memory_is_short_nothing_new_is_taken_on(void **state)
     wire_run_ms(250);
     assert_int_equal(qp_buf_len(&late->in), 0); /* nobody has accepted it */
     assert_int_equal(stage.server->warm_count, 0);
-    wire_send(busy, "more");                    /* what is under way goes on */
+    wire_send(busy, "more"); /* what is under way goes on */
     assert_true(wire_run_until(busy, "more"));
 
     make_memory(false);

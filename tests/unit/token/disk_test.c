@@ -151,7 +151,8 @@ static void test_P4_what_cannot_be_saved_is_served_and_tried_again(void **state)
         assert_int_equal(rig_status(&rig).state, QP_TOKEN_FRESH);
         assert_false(is_written(&rig));
         rig_assert_words(vault_status(&rig).error, "cannot be written");
-        rig_assert_kept(&rig, "vault", "r1", "t1", true); /* so that the next life knows what it may not trust */
+        rig_assert_kept(&rig, "vault", "r1", "t1",
+                        true); /* so that the next life knows what it may not trust */
         rig_run_for(&rig, 700);
         assert_false(is_written(&rig));
         unsetenv("QP_FAULT");

@@ -143,8 +143,8 @@ static void refresh_with_other_vault(struct rig *rig, const char *binding, enum 
                                      struct ordered *ordered)
 {
     rig_open_with_vault(rig, "r1",
-                    STEPS({rig_rotation("t1", "r2")}, {rig_error("400 Bad Request", "invalid_grant")},
-                          {rig_rotation("t2", "r10")}));
+                        STEPS({rig_rotation("t1", "r2")}, {rig_error("400 Bad Request", "invalid_grant")},
+                              {rig_rotation("t2", "r10")}));
     rig_start(rig);
     rig_run_to_generation(rig, 1, 2000);
     make_other_vault(rig, binding);

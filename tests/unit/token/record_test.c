@@ -50,8 +50,8 @@ static void test_P4_order(void **state)
 {
     struct rig rig;
     rig_open_with_vault(&rig, "r0",
-                    STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_grant("t3", 3600)},
-                          {rig_grant("t4", 3600)}));
+                        STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")}, {rig_grant("t3", 3600)},
+                              {rig_grant("t4", 3600)}));
     endpoint_watch(rig.endpoint, copy_when_seen, &rig);
     watched = &rig;
     rig_start(&rig);
@@ -316,7 +316,7 @@ static void test_client_credentials_are_cached_if_wanted(void **state)
 {
     struct rig rig;
     rig_open_with_vault(&rig, NULL,
-                    STEPS({rig_grant("t1", 3600)}, {rig_grant("t2", 3600)}, {rig_grant("t3", 3600)}));
+                        STEPS({rig_grant("t1", 3600)}, {rig_grant("t2", 3600)}, {rig_grant("t3", 3600)}));
     rig.opts.cache_tokens = true;
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
@@ -398,7 +398,8 @@ static void test_a_passive_keeper_makes_no_call(void **state)
     for (size_t i = 0; i < 2; ++i) {
         struct rig rig;
         struct ordered refreshed = {0};
-        rig_open_with_vault(&rig, seeds[i], STEPS({rig_rotation("t1", "r1")}, {endpoint_answer("503 X", "")}));
+        rig_open_with_vault(&rig, seeds[i],
+                            STEPS({rig_rotation("t1", "r1")}, {endpoint_answer("503 X", "")}));
         rig.opts.passive = true;
         rig_start(&rig);
         rig_run_for(&rig, 100);

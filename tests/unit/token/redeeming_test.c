@@ -54,7 +54,8 @@ static void test_P4_tried_once_more_and_it_is_spent(void **state)
 static void test_P4_a_try_needs_an_endpoint(void **state)
 {
     struct rig rig;
-    rig_open_with_vault(&rig, "r0", STEPS({NULL}, {endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
+    rig_open_with_vault(&rig, "r0",
+                        STEPS({NULL}, {endpoint_answer("503 X", "")}, {rig_rotation("t1", "r1")}));
     leave_a_mark(&rig);
     rig_start(&rig);
     rig_run_to_state(&rig, QP_TOKEN_COOLING_DOWN, 2000);
@@ -68,7 +69,7 @@ static void test_a_marked_token_is_served_from_the_vault(void **state)
     struct rig rig;
     struct ordered refreshed = {0};
     rig_open_with_vault(&rig, "r0",
-                    STEPS({rig_rotation("t1", "r1")}, {NULL}, {rig_error("400 X", "invalid_grant")}));
+                        STEPS({rig_rotation("t1", "r1")}, {NULL}, {rig_error("400 X", "invalid_grant")}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     qp_keeper_refresh(rig.keeper, 0, rig_take_end, &refreshed);
@@ -111,8 +112,8 @@ static void test_a_restored_vault_is_read_once(void **state)
     struct rig rig;
     snprintf(restored, sizeof(restored), "backup");
     rig_open_with_vault(&rig, "r0",
-                    STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")},
-                          {rig_error("400 X", "invalid_grant")}, {rig_rotation("t3", "r3")}));
+                        STEPS({rig_rotation("t1", "r1")}, {rig_rotation("t2", "r2")},
+                              {rig_error("400 X", "invalid_grant")}, {rig_rotation("t3", "r3")}));
     refuse_while_restored(&rig);
     assert_int_equal(rig_ask(&rig, 3).outcome, QP_NEED_MET);
     rig_assert_words(endpoint_request(rig.endpoint, 2), "&refresh_token=r2");
