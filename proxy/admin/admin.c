@@ -30,7 +30,7 @@ struct qp_admin_snapshot qp_admin_look(struct qp_admin *admin)
         admin->accounts[i] = (struct qp_admin_account){.name = opts->account_names[i],
                                                        .token = qp_keeper_status(opts->keeper, i)};
     for (unsigned i = 0; i < opts->worker_count; i++)
-        opts->read(opts->context, i, &admin->relay_values[(size_t)i * opts->relay.count],
+        opts->read(opts->context, i, &admin->worker_values[(size_t)i * opts->counters.count],
                    &admin->pool_values[(size_t)i * opts->account_count * opts->pool.count]);
     struct qp_admin_snapshot snapshot = {
         .version = opts->version,
@@ -46,9 +46,9 @@ struct qp_admin_snapshot qp_admin_look(struct qp_admin *admin)
         .log_lost_lines = qp_log_lost_lines(),
         .history = &admin->history,
         .worker_count = opts->worker_count,
-        .relay = opts->relay,
+        .counters = opts->counters,
         .pool = opts->pool,
-        .relay_values = admin->relay_values,
+        .worker_values = admin->worker_values,
         .pool_values = admin->pool_values,
     };
     uint64_t totals[QP_SERIES_COUNT];
@@ -125,7 +125,8 @@ struct qp_admin *qp_admin_new(struct qp_loop *loop, const struct qp_admin_opts *
     admin->started_ms = qp_loop_now_ms(loop);
     admin->started_unix_s = qp_clock_unix_ms() / SECOND_MS;
     admin->accounts = qp_alloc((opts->account_count + 1) * sizeof *admin->accounts);
-    admin->relay_values = qp_alloc(((size_t)opts->worker_count * opts->relay.count + 1) * sizeof(uint64_t));
+    admin->worker_values =
+        qp_alloc(((size_t)opts->worker_count * opts->counters.count + 1) * sizeof(uint64_t));
     admin->pool_values = qp_alloc((pools * opts->pool.count + 1) * sizeof(uint64_t));
     qp_admin_redirect_uri(opts->addresses, opts->address_count, admin->redirect_uri);
     qp_sessions_init(&admin->sessions);
@@ -161,7 +162,7 @@ void qp_admin_close(struct qp_admin **slot)
     qp_timer_deinit(&admin->minute);
     qp_sessions_deinit(&admin->sessions);
     qp_free(admin->accounts);
-    qp_free(admin->relay_values);
+    qp_free(admin->worker_values);
     qp_free(admin->pool_values);
     qp_free(admin);
 }

@@ -49,9 +49,13 @@ struct qp_keeper;
 struct qp_loop;
 
 struct qp_admin_counter {
-    const char *name; /* "dial_failures" */
-    const char *help; /* what it counts, in words */
-    bool is_level;    /* as it is now; otherwise it only grows */
+    const char *name;  /* "dial_failures" */
+    const char *help;  /* what it counts, in words */
+    bool is_level;     /* as it is now; otherwise it only grows */
+    const char *group; /* "relay": goes before the name, or around it in JSON; of a worker's counters */
+    /* One of several numbers of one name, which stand together in the table: "reason" and "idle". NULL: the only one. */
+    const char *label;
+    const char *label_value;
 };
 
 struct qp_admin_table {
@@ -72,11 +76,12 @@ struct qp_admin_opts {
     const char *const
         *redirect_uris; /* of each account; NULL inside: the one that follows from `addresses` */
     unsigned account_count;
-    unsigned worker_count;       /* 0: the command line's own, without workers */
-    struct qp_admin_table relay; /* what each worker's relay counts */
-    struct qp_admin_table pool;  /* what it counts for each account's origin */
-    /* Reads one worker's numbers, whatever it is doing: relay by row; pool by account, then by row. */
-    void (*read)(void *context, unsigned worker, uint64_t *relay, uint64_t *pool);
+    unsigned worker_count; /* 0: the command line's own, without workers */
+    struct qp_admin_table
+        counters;               /* what each worker counts; the relay's first, the rows of a group together */
+    struct qp_admin_table pool; /* what it counts for each account's origin */
+    /* Reads one worker's numbers, whatever it is doing: counters by row; pool by account, then by row. */
+    void (*read)(void *context, unsigned worker, uint64_t *counters, uint64_t *pool);
     void *context;
 };
 

@@ -111,22 +111,49 @@ static void put_account(struct qp_buf *out, const struct qp_admin_snapshot *snap
     qp_json_close(out, '}');
 }
 
-static void put_relay_total(struct qp_buf *out, const struct qp_admin_snapshot *snapshot)
+enum { ALL_WORKERS = -1 };
+
+static bool is_same(const char *one, const char *other)
 {
-    qp_json_open(out, "relay", '{');
-    for (unsigned row = 0; row < snapshot->relay.count; row++)
-        qp_json_u64(out, snapshot->relay.rows[row].name, qp_snapshot_relay_total(snapshot, row));
-    qp_json_close(out, '}');
+    return one && other && strcmp(one, other) == 0;
+}
+
+/* One number, or one of several of a name, whose object is opened by the first and closed by the last of them. */
+static void put_counter(struct qp_buf *out, const struct qp_admin_table *table, unsigned row, uint64_t value)
+{
+    const struct qp_admin_counter *counter = &table->rows[row];
+    if (!counter->label) {
+        qp_json_u64(out, counter->name, value);
+        return;
+    }
+    if (row == 0 || !is_same(table->rows[row - 1].name, counter->name))
+        qp_json_open(out, counter->name, '{');
+    qp_json_u64(out, counter->label_value, value);
+    if (row + 1 == table->count || !is_same(table->rows[row + 1].name, counter->name))
+        qp_json_close(out, '}');
+}
+
+/* An object for each group. */
+static void put_counters(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, int worker)
+{
+    const struct qp_admin_table *table = &snapshot->counters;
+    for (unsigned row = 0; row < table->count; row++) {
+        const char *group = table->rows[row].group;
+        if (row == 0 || !is_same(table->rows[row - 1].group, group))
+            qp_json_open(out, group, '{');
+        put_counter(out, table, row,
+                    worker == ALL_WORKERS ? qp_snapshot_worker_total(snapshot, row)
+                                          : qp_snapshot_worker(snapshot, (unsigned)worker, row));
+        if (row + 1 == table->count || !is_same(table->rows[row + 1].group, group))
+            qp_json_close(out, '}');
+    }
 }
 
 static void put_worker(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned worker)
 {
     qp_json_open(out, NULL, '{');
     qp_json_u64(out, "worker", worker);
-    qp_json_open(out, "relay", '{');
-    for (unsigned row = 0; row < snapshot->relay.count; row++)
-        qp_json_u64(out, snapshot->relay.rows[row].name, qp_snapshot_relay(snapshot, worker, row));
-    qp_json_close(out, '}');
+    put_counters(out, snapshot, (int)worker);
     qp_json_close(out, '}');
 }
 
@@ -171,7 +198,7 @@ void qp_put_status_json(struct qp_buf *out, const struct qp_admin_snapshot *snap
     for (unsigned i = 0; i < snapshot->account_count; i++)
         put_account(out, snapshot, i);
     qp_json_close(out, ']');
-    put_relay_total(out, snapshot);
+    put_counters(out, snapshot, ALL_WORKERS);
     qp_json_open(out, "workers", '[');
     for (unsigned i = 0; i < snapshot->worker_count; i++)
         put_worker(out, snapshot, i);

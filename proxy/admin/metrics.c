@@ -2,6 +2,7 @@
 #include "admin/pages.h"
 #include "admin/text.h"
 #include <inttypes.h>
+#include <stdio.h>
 
 static void put_head(struct qp_buf *out, const char *prefix, const char *name, const char *help,
                      bool is_level)
@@ -135,13 +136,29 @@ static void put_states(struct qp_buf *out, const struct qp_admin_snapshot *snaps
 
 /* ---- the workers ---- */
 
-static void put_relay(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
+static void put_worker_value(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned worker,
+                             unsigned row)
 {
-    const struct qp_admin_counter *counter = &snapshot->relay.rows[row];
-    put_head(out, "relay_", counter->name, counter->help, counter->is_level);
+    const struct qp_admin_counter *counter = &snapshot->counters.rows[row];
+    qp_buf_append_fmt(out, "qproxy_%s_%s%s{worker=\"%u\"", counter->group, counter->name,
+                      counter->is_level ? "" : "_total", worker);
+    if (counter->label)
+        qp_buf_append_fmt(out, ",%s=\"%s\"", counter->label, counter->label_value);
+    qp_buf_append_fmt(out, "} %" PRIu64 "\n", qp_snapshot_worker(snapshot, worker, row));
+}
+
+/* Rows of one name share the head of the first. */
+static void put_counter(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
+{
+    const struct qp_admin_counter *counter = &snapshot->counters.rows[row];
+    bool is_next_of_name = row > 0 && counter->label && strcmp(counter[-1].name, counter->name) == 0;
+    if (!is_next_of_name) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "%s_", counter->group);
+        put_head(out, prefix, counter->name, counter->help, counter->is_level);
+    }
     for (unsigned i = 0; i < snapshot->worker_count; i++)
-        qp_buf_append_fmt(out, "qproxy_relay_%s%s{worker=\"%u\"} %" PRIu64 "\n", counter->name,
-                          counter->is_level ? "" : "_total", i, qp_snapshot_relay(snapshot, i, row));
+        put_worker_value(out, snapshot, i, row);
 }
 
 static void put_pool(struct qp_buf *out, const struct qp_admin_snapshot *snapshot, unsigned row)
@@ -163,8 +180,8 @@ void qp_put_metrics(struct qp_buf *out, const struct qp_admin_snapshot *snapshot
     for (size_t i = 0; i < sizeof ACCOUNT_ROWS / sizeof ACCOUNT_ROWS[0]; i++)
         put_account_row(out, snapshot, &ACCOUNT_ROWS[i]);
     put_states(out, snapshot);
-    for (unsigned row = 0; row < snapshot->relay.count; row++)
-        put_relay(out, snapshot, row);
+    for (unsigned row = 0; row < snapshot->counters.count; row++)
+        put_counter(out, snapshot, row);
     for (unsigned row = 0; row < snapshot->pool.count; row++)
         put_pool(out, snapshot, row);
 }

@@ -33,13 +33,15 @@ static void put_requests(struct qp_buf *out, const struct qp_admin_snapshot *sna
     for (unsigned i = 0; i < snapshot->worker_count; i++)
         qp_buf_append_fmt(out, "<th scope=\"col\" class=\"n\">Worker %u</th>", i);
     qp_buf_append_str(out, "</tr></thead><tbody>\n");
-    for (unsigned row = 0; row < snapshot->relay.count; row++) {
+    for (unsigned row = 0; row < snapshot->counters.count; row++) {
+        if (snapshot->counters.rows[row].label) /* the parts of a number: for machines */
+            continue;
         qp_buf_append_str(out, "<tr><th scope=\"row\">");
-        qp_put_html(out, snapshot->relay.rows[row].help);
+        qp_put_html(out, snapshot->counters.rows[row].help);
         qp_buf_append_str(out, "</th>");
-        put_number(out, qp_snapshot_relay_total(snapshot, row));
+        put_number(out, qp_snapshot_worker_total(snapshot, row));
         for (unsigned i = 0; i < snapshot->worker_count; i++)
-            put_number(out, qp_snapshot_relay(snapshot, i, row));
+            put_number(out, qp_snapshot_worker(snapshot, i, row));
         qp_buf_append_str(out, "</tr>\n");
     }
     end_table(out);

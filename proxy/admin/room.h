@@ -38,7 +38,7 @@ struct qp_admin {
     uint64_t warned_ms; /* when the last refused visit was logged; 0: none was */
     bool is_stopping;
     struct qp_admin_account *accounts;
-    uint64_t *relay_values;
+    uint64_t *worker_values;
     uint64_t *pool_values;
     struct qp_sessions sessions;
     struct qp_begun_sign_ins begun;

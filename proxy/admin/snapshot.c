@@ -112,16 +112,16 @@ unsigned qp_admin_table_row(const struct qp_admin_table *table, const char *name
     return row;
 }
 
-uint64_t qp_snapshot_relay(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned row)
+uint64_t qp_snapshot_worker(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned row)
 {
-    return snapshot->relay_values[worker * snapshot->relay.count + row];
+    return snapshot->worker_values[worker * snapshot->counters.count + row];
 }
 
-uint64_t qp_snapshot_relay_total(const struct qp_admin_snapshot *snapshot, unsigned row)
+uint64_t qp_snapshot_worker_total(const struct qp_admin_snapshot *snapshot, unsigned row)
 {
     uint64_t total = 0;
     for (unsigned i = 0; i < snapshot->worker_count; i++)
-        total += qp_snapshot_relay(snapshot, i, row);
+        total += qp_snapshot_worker(snapshot, i, row);
     return total;
 }
 
@@ -139,17 +139,18 @@ uint64_t qp_snapshot_pool_total(const struct qp_admin_snapshot *snapshot, unsign
     return total;
 }
 
-static uint64_t relay_total_by_name(const struct qp_admin_snapshot *snapshot, const char *name)
+/* The relay's rows come first, and no other group has these names before. */
+static uint64_t relay_total(const struct qp_admin_snapshot *snapshot, const char *name)
 {
-    unsigned row = qp_admin_table_row(&snapshot->relay, name);
-    return row < snapshot->relay.count ? qp_snapshot_relay_total(snapshot, row) : 0;
+    unsigned row = qp_admin_table_row(&snapshot->counters, name);
+    return row < snapshot->counters.count ? qp_snapshot_worker_total(snapshot, row) : 0;
 }
 
 void qp_snapshot_series(const struct qp_admin_snapshot *snapshot, uint64_t totals[QP_SERIES_COUNT])
 {
-    totals[QP_SERIES_REQUESTS] = relay_total_by_name(snapshot, "requests");
+    totals[QP_SERIES_REQUESTS] = relay_total(snapshot, "requests");
     totals[QP_SERIES_TOKEN_CALLS] = 0;
-    totals[QP_SERIES_ERRORS] = relay_total_by_name(snapshot, "own_replies");
+    totals[QP_SERIES_ERRORS] = relay_total(snapshot, "own_replies");
     for (unsigned i = 0; i < snapshot->account_count; i++) {
         totals[QP_SERIES_TOKEN_CALLS] += snapshot->accounts[i].token.token_calls;
         totals[QP_SERIES_ERRORS] += snapshot->accounts[i].token.token_call_failures;

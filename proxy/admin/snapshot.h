@@ -33,10 +33,10 @@ struct qp_admin_snapshot {
     uint64_t log_lost_lines;
     const struct qp_history *history;
     unsigned worker_count;
-    struct qp_admin_table relay;
+    struct qp_admin_table counters;
     struct qp_admin_table pool;
-    const uint64_t *relay_values; /* worker by worker */
-    const uint64_t *pool_values;  /* worker by worker, in it account by account */
+    const uint64_t *worker_values; /* worker by worker */
+    const uint64_t *pool_values;   /* worker by worker, in it account by account */
 };
 
 #define QP_GRANT_MAP(X)                                                                \
@@ -87,8 +87,8 @@ enum qp_admin_level qp_admin_account_level(const struct qp_admin_account *accoun
 
 /* Where the table has a row of that name; its count if it has none. */
 unsigned qp_admin_table_row(const struct qp_admin_table *table, const char *name);
-uint64_t qp_snapshot_relay(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned row);
-uint64_t qp_snapshot_relay_total(const struct qp_admin_snapshot *snapshot, unsigned row);
+uint64_t qp_snapshot_worker(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned row);
+uint64_t qp_snapshot_worker_total(const struct qp_admin_snapshot *snapshot, unsigned row);
 uint64_t qp_snapshot_pool(const struct qp_admin_snapshot *snapshot, unsigned worker, unsigned account,
                           unsigned row);
 uint64_t qp_snapshot_pool_total(const struct qp_admin_snapshot *snapshot, unsigned account, unsigned row);

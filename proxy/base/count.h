@@ -25,6 +25,11 @@ static inline void qp_count_more(_Atomic uint64_t *counter, uint64_t by)
     qp_count_set(counter, qp_count_of(counter) + by);
 }
 
+static inline void qp_count_less(_Atomic uint64_t *level)
+{
+    qp_count_set(level, qp_count_of(level) - 1);
+}
+
 static inline void qp_count(_Atomic uint64_t *counter)
 {
     qp_count_more(counter, 1);

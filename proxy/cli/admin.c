@@ -19,7 +19,7 @@ struct qp_cli_admin {
     const char **names;
     const char **redirect_uris;
     unsigned account_count;
-    uint64_t *kept_relay; /* worker by worker: the last numbers of those that have gone */
+    uint64_t *kept_values; /* worker by worker: the last numbers of those that have gone */
     uint64_t *kept_pool;
 };
 
@@ -74,9 +74,9 @@ bool qp_cli_admin_takes_browsers(const struct qp_cli_admin *admin)
 
 /* ---- the numbers ---- */
 
-static uint64_t *kept_relay(const struct qp_cli_admin *admin, unsigned worker)
+static uint64_t *kept_values(const struct qp_cli_admin *admin, unsigned worker)
 {
-    return &admin->kept_relay[(size_t)worker * qp_worker_relay_counters.count];
+    return &admin->kept_values[(size_t)worker * qp_worker_counters.count];
 }
 
 static uint64_t *kept_pool(const struct qp_cli_admin *admin, unsigned worker)
@@ -84,14 +84,14 @@ static uint64_t *kept_pool(const struct qp_cli_admin *admin, unsigned worker)
     return &admin->kept_pool[(size_t)worker * admin->account_count * qp_worker_pool_counters.count];
 }
 
-static void read_worker(void *context, unsigned worker, uint64_t *relay, uint64_t *pool)
+static void read_worker(void *context, unsigned worker, uint64_t *values, uint64_t *pool)
 {
     const struct qp_cli_admin *admin = context;
     if (admin->workers[worker]) {
-        qp_worker_read(admin->workers[worker], relay, pool);
+        qp_worker_read(admin->workers[worker], values, pool);
         return;
     }
-    memcpy(relay, kept_relay(admin, worker), qp_worker_relay_counters.count * sizeof *relay);
+    memcpy(values, kept_values(admin, worker), qp_worker_counters.count * sizeof *values);
     memcpy(pool, kept_pool(admin, worker),
            (size_t)admin->account_count * qp_worker_pool_counters.count * sizeof *pool);
 }
@@ -99,7 +99,7 @@ static void read_worker(void *context, unsigned worker, uint64_t *relay, uint64_
 void qp_cli_admin_keep(struct qp_cli_admin *admin, unsigned worker)
 {
     if (admin && admin->room && admin->workers[worker])
-        qp_worker_read(admin->workers[worker], kept_relay(admin, worker), kept_pool(admin, worker));
+        qp_worker_read(admin->workers[worker], kept_values(admin, worker), kept_pool(admin, worker));
 }
 
 /* ---- its life ---- */
@@ -111,8 +111,8 @@ static void prepare(struct qp_cli_admin *admin, const struct qp_cli_admin_parts 
     admin->worker_count = parts->workers ? opts->workers : 0;
     admin->account_count = opts->account_count;
     size_t pools = (size_t)admin->worker_count * admin->account_count;
-    admin->kept_relay =
-        qp_alloc(((size_t)admin->worker_count * qp_worker_relay_counters.count + 1) * sizeof(uint64_t));
+    admin->kept_values =
+        qp_alloc(((size_t)admin->worker_count * qp_worker_counters.count + 1) * sizeof(uint64_t));
     admin->kept_pool = qp_alloc((pools * qp_worker_pool_counters.count + 1) * sizeof(uint64_t));
     admin->names = qp_alloc((opts->account_count + 1) * sizeof *admin->names);
     admin->redirect_uris = qp_alloc((opts->account_count + 1) * sizeof *admin->redirect_uris);
@@ -138,7 +138,7 @@ static struct qp_admin *new_room(struct qp_cli_admin *admin, struct qp_loop *loo
         .redirect_uris = admin->redirect_uris,
         .account_count = admin->account_count,
         .worker_count = admin->worker_count,
-        .relay = qp_worker_relay_counters,
+        .counters = qp_worker_counters,
         .pool = qp_worker_pool_counters,
         .read = read_worker,
         .context = admin,
@@ -199,7 +199,7 @@ void qp_cli_admin_free(struct qp_cli_admin **slot)
         qp_listen_release(&admin->claims[i]);
     qp_free(admin->addresses);
     qp_free((void *)admin->claims);
-    qp_free(admin->kept_relay);
+    qp_free(admin->kept_values);
     qp_free(admin->kept_pool);
     qp_free((void *)admin->names);
     qp_free((void *)admin->redirect_uris);

@@ -1,5 +1,8 @@
 #include "cli/daemon_opts.h"
 #include "base/alloc.h"
+#include "token/digest.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,6 +147,13 @@ static void set_server(struct qp_daemon_opts *opts, const struct qp_config *conf
     };
 }
 
+static void name_instance(struct qp_daemon_opts *opts)
+{
+    uint32_t random;
+    qp_random_bytes(&random, sizeof random);
+    snprintf(opts->instance, sizeof opts->instance, "%08" PRIx32, random);
+}
+
 static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *config)
 {
     opts->relay = (struct qp_relay_opts){
@@ -157,9 +167,12 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .origin_response_ms = to_u32(config->timeouts.origin_response_ms),
         .origin_idle_ms = to_u32(config->timeouts.origin_idle_ms),
         .origin_lost_ms = to_u32(config->timeouts.origin_lost_ms),
-        .stream_wait_ms = to_u32(config->timeouts.token_wait_ms),
+        .stream_wait_ms = to_u32(config->timeouts.stream_wait_ms),
+        .request_ms = to_u32(config->timeouts.request_ms),
         .origin_streams = to_u32(config->limits.origin_connections),
         .waiting = to_u32(share(config->limits.waiting, opts->workers)),
+        .origin_rate_bytes = to_u32(config->limits.origin_rate_bytes),
+        .retry_per_cent = to_u32(config->limits.retry_per_cent),
         .response_limits = {.head_bytes = RESPONSE_HEAD_BYTES,
                             .target_bytes = RESPONSE_HEAD_BYTES,
                             .fields = RESPONSE_FIELDS,
@@ -169,6 +182,7 @@ static void set_relay(struct qp_daemon_opts *opts, const struct qp_config *confi
         .replay_body_bytes = config->replay.body_bytes,
         .replay_folder = config->replay.dir,
         .via = config->via,
+        .instance = opts->instance,
         .access_log = config->log.access != NULL,
         .access_json = config->log.form == QP_LOG_JSON,
     };
@@ -223,6 +237,7 @@ enum qp_result qp_daemon_opts_init(struct qp_daemon_opts *opts, const struct qp_
         qp_daemon_opts_deinit(opts);
         return result;
     }
+    name_instance(opts);
     set_accounts(opts, config);
     opts->census =
         qp_census_new(to_u32(config->limits.connections), to_u32(config->limits.connections_per_address));

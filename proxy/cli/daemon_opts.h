@@ -1,4 +1,4 @@
-/* daemon_opts.h - the configuration as each room wants to be told it. Pure. */
+/* daemon_opts.h - the configuration as each room wants to be told it. Pure, but for the daemon's random name. */
 #ifndef QP_CLI_DAEMON_OPTS_H
 #define QP_CLI_DAEMON_OPTS_H
 
@@ -9,7 +9,7 @@
 #include "token/account.h"
 #include "token/vault.h"
 
-/* All that the rooms borrow, for the life of the daemon. */
+/* All that the rooms borrow, for the life of the daemon: it stays where it was initialized. */
 struct qp_daemon_opts {
     struct qp_trust **trusts; /* by account; accounts with the same CA file share one */
     struct qp_account_opts *accounts;
@@ -20,6 +20,7 @@ struct qp_daemon_opts {
     unsigned listener_count;
     unsigned workers;
     struct qp_census *census; /* all workers count their connections in it */
+    char instance[9];         /* another one in every process: what Via tells it from its like by */
     struct qp_server_opts server;
     struct qp_relay_opts relay;
     struct qp_view_opts view;

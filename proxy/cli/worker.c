@@ -16,10 +16,11 @@ struct qp_worker {
     struct qp_loop *loop;
     struct qp_mailbox *mailbox;
     struct qp_view *view;
-    pthread_mutex_t counters_lock; /* held to read the relay's counters, and to put it away */
-    struct qp_relay *relay;        /* NULL: ended; then its last counters are these: */
-    uint64_t *last_relay;
+    pthread_mutex_t counters_lock; /* held to read the counters, and to end that */
+    bool is_over;                  /* then the last counters are these: */
+    uint64_t *last_values;
     uint64_t *last_pool;
+    struct qp_relay *relay;
     struct qp_server *server;
     struct qp_job ending;
     struct qp_timer access_flush;
@@ -66,68 +67,109 @@ static enum qp_result open_listeners(struct qp_worker *worker, char *error, size
 
 /* ---- what it has done ---- */
 
-#define COUNTER_ROW(name, text) {#name, text, false},
-#define LEVEL_ROW(name, text)   {#name, text, true},
-static const struct qp_admin_counter RELAY_ROWS[] = {QP_RELAY_COUNTER_MAP(COUNTER_ROW)};
+#define COUNTER(name, text) {#name, text, false, GROUP, NULL, NULL},
+#define LEVEL(name, text)   {#name, text, true, GROUP, NULL, NULL},
+#define GROUP               "relay"
+#define REPLY(name, status, code, text) \
+    {"replies", "answers of our own, by X-Qproxy-Error", false, GROUP, "code", code},
+static const struct qp_admin_counter WORKER_ROWS[] = {
+    QP_RELAY_COUNTER_MAP(COUNTER) QP_REPLY_MAP(REPLY)
+#undef GROUP
+#define GROUP "client"
+#define CLOSED(name, word) \
+    {"connections_closed", "client connections closed, by what ended them", false, GROUP, "reason", word},
+#define REFUSAL(status)                                                                     \
+    {"refusals", "answers to requests that break HTTP or a limit, by status; 0: any other", \
+     false,      GROUP,                                                                     \
+     "status",   #status},
+        QP_SERVER_COUNTER_MAP(COUNTER, LEVEL) QP_SERVER_CLOSED_MAP(CLOSED) QP_SERVER_REFUSAL_MAP(REFUSAL)};
+#undef GROUP
+#define GROUP NULL
 static const struct qp_admin_counter POOL_ROWS[] = {
-    QP_POOL_COUNTER_MAP(COUNTER_ROW, LEVEL_ROW) /* */
-    {"full_handshakes", "TLS handshakes with the origin in full", false},
-    {"resumed_handshakes", "TLS handshakes with the origin that resumed a session", false},
-    {"failed_handshakes", "TLS handshakes with the origin that failed", false},
-};
-#undef COUNTER_ROW
-#undef LEVEL_ROW
+    QP_POOL_COUNTER_MAP(COUNTER, LEVEL) /* */
+    COUNTER(full_handshakes, "TLS handshakes with the origin in full")
+        COUNTER(resumed_handshakes, "TLS handshakes with the origin that resumed a session")
+            COUNTER(failed_handshakes, "TLS handshakes with the origin that failed")};
+#undef GROUP
+#undef COUNTER
+#undef LEVEL
+#undef REPLY
+#undef CLOSED
+#undef REFUSAL
 enum {
-    RELAY_COUNT = sizeof RELAY_ROWS / sizeof RELAY_ROWS[0],
+    WORKER_COUNT = sizeof WORKER_ROWS / sizeof WORKER_ROWS[0],
     POOL_COUNT = sizeof POOL_ROWS / sizeof POOL_ROWS[0]
 };
-const struct qp_admin_table qp_worker_relay_counters = {RELAY_ROWS, RELAY_COUNT};
+const struct qp_admin_table qp_worker_counters = {WORKER_ROWS, WORKER_COUNT};
 const struct qp_admin_table qp_worker_pool_counters = {POOL_ROWS, POOL_COUNT};
 
-/* In the order of the rows. */
-static void read_relay(const struct qp_relay *relay, unsigned account_count, uint64_t *values, uint64_t *pool)
+static uint64_t *read_relay(const struct qp_relay_counters *counters, uint64_t *values)
 {
-    const struct qp_relay_counters *counters = qp_relay_counters(relay);
 #define READ(name, text) *values++ = qp_count_of(&counters->name);
     QP_RELAY_COUNTER_MAP(READ)
 #undef READ
+    for (unsigned i = 0; i < QP_REPLY_COUNT; i++)
+        *values++ = qp_count_of(&counters->replied[i]);
+    return values;
+}
+
+static void read_server(const struct qp_server *server, uint64_t *values)
+{
+    const struct qp_server_counters counters = qp_server_counters(server);
+#define READ(name, text) *values++ = counters.name;
+    QP_SERVER_COUNTER_MAP(READ, READ)
+#undef READ
+    memcpy(values, counters.closed, sizeof counters.closed);
+    memcpy(values + QP_CLOSED_COUNT, counters.refusals_by_status, sizeof counters.refusals_by_status);
+}
+
+static void read_pools(const struct qp_relay *relay, unsigned account_count, uint64_t *values)
+{
     for (unsigned i = 0; i < account_count; i++) {
-        const struct qp_pool_counters of_pool = qp_relay_pool_counters(relay, i);
-#define READ(name, text) *pool++ = of_pool.name;
+        const struct qp_pool_counters counters = qp_relay_pool_counters(relay, i);
+#define READ(name, text) *values++ = counters.name;
         QP_POOL_COUNTER_MAP(READ, READ)
 #undef READ
-        *pool++ = of_pool.tls.full_handshakes;
-        *pool++ = of_pool.tls.resumed_handshakes;
-        *pool++ = of_pool.tls.failed_handshakes;
+        *values++ = counters.tls.full_handshakes;
+        *values++ = counters.tls.resumed_handshakes;
+        *values++ = counters.tls.failed_handshakes;
     }
 }
 
-void qp_worker_read(struct qp_worker *worker, uint64_t *relay, uint64_t *pool)
+/* In the order of the rows. */
+static void read_all(const struct qp_worker *worker, uint64_t *values, uint64_t *pool)
+{
+    read_server(worker->server, read_relay(qp_relay_counters(worker->relay), values));
+    read_pools(worker->relay, worker->opts->relay->account_count, pool);
+}
+
+void qp_worker_read(struct qp_worker *worker, uint64_t *values, uint64_t *pool)
 {
     unsigned account_count = worker->opts->relay->account_count;
     pthread_mutex_lock(&worker->counters_lock);
-    if (worker->relay) {
-        read_relay(worker->relay, account_count, relay, pool);
+    if (!worker->is_over) {
+        read_all(worker, values, pool);
     } else {
-        memcpy(relay, worker->last_relay, RELAY_COUNT * sizeof *relay);
+        memcpy(values, worker->last_values, WORKER_COUNT * sizeof *values);
         memcpy(pool, worker->last_pool, (size_t)account_count * POOL_COUNT * sizeof *pool);
     }
     pthread_mutex_unlock(&worker->counters_lock);
 }
 
 /* The levels are 0 from then on: what was open is closed. */
-static void close_relay(struct qp_worker *worker)
+static void keep_counters(struct qp_worker *worker)
 {
-    struct qp_relay *relay = worker->relay;
     unsigned account_count = worker->opts->relay->account_count;
     pthread_mutex_lock(&worker->counters_lock);
-    read_relay(relay, account_count, worker->last_relay, worker->last_pool);
+    read_all(worker, worker->last_values, worker->last_pool);
+    for (unsigned i = 0; i < WORKER_COUNT; i++)
+        if (WORKER_ROWS[i].is_level)
+            worker->last_values[i] = 0;
     for (unsigned i = 0; i < account_count * POOL_COUNT; i++)
         if (POOL_ROWS[i % POOL_COUNT].is_level)
             worker->last_pool[i] = 0;
-    worker->relay = NULL;
+    worker->is_over = true;
     pthread_mutex_unlock(&worker->counters_lock);
-    qp_relay_close(&relay);
 }
 
 /* What the worker has done, for whoever reads the log after a stop. */
@@ -145,8 +187,9 @@ static void log_counters(const struct qp_worker *worker)
 
 static void close_parts(struct qp_worker *worker)
 {
+    keep_counters(worker);
     qp_server_close(&worker->server);
-    close_relay(worker);
+    qp_relay_close(&worker->relay);
     qp_view_close(&worker->view);
     qp_mailbox_close(&worker->mailbox);
     qp_timer_deinit(&worker->access_flush);
@@ -162,7 +205,7 @@ enum qp_result qp_worker_new(const struct qp_worker_opts *opts, unsigned number,
     worker->view = qp_view_new(worker->loop, opts->keeper, opts->view);
     qp_keeper_add_view(opts->keeper, worker->view);
     pthread_mutex_init(&worker->counters_lock, NULL);
-    worker->last_relay = qp_alloc(RELAY_COUNT * sizeof(uint64_t));
+    worker->last_values = qp_alloc(WORKER_COUNT * sizeof(uint64_t));
     worker->last_pool = qp_alloc((size_t)opts->relay->account_count * POOL_COUNT * sizeof(uint64_t));
     worker->relay = qp_relay_new(worker->loop, opts->relay, worker->view);
     struct qp_server_opts server = *opts->server;
@@ -252,7 +295,7 @@ void qp_worker_free(struct qp_worker **slot)
         qp_loop_free(&worker->loop);
     }
     pthread_mutex_destroy(&worker->counters_lock);
-    qp_free(worker->last_relay);
+    qp_free(worker->last_values);
     qp_free(worker->last_pool);
     qp_free(worker);
 }

@@ -1,7 +1,7 @@
 /* worker.h - one worker thread: a loop with its listeners, sessions, streams and its view of the tokens.
  *
  * Made on the control thread, which starts it, asks it to drain by mail and is told by mail when it has stopped. A worker shares nothing with another
- * but what its options point to, which is constant.
+ * but what its options point to: constants, and the census of connections.
  */
 #ifndef QP_CLI_WORKER_H
 #define QP_CLI_WORKER_H
@@ -31,10 +31,10 @@ struct qp_worker_opts {
 /* Everything is made and listens; nothing runs yet. number: 1 to worker_count. On failure `error` holds one line. Borrows the options. */
 QP_MUST_USE enum qp_result qp_worker_new(const struct qp_worker_opts *opts, unsigned number,
                                          struct qp_worker **worker, char *error, size_t error_size);
-/* Reads what the worker has done so far, by the rows of qp_worker_relay_counters, and account by account by those of
+/* Reads what the worker has done so far, by the rows of qp_worker_counters, and account by account by those of
  * qp_worker_pool_counters. Control thread, from new until free, whatever the worker is doing. */
-void qp_worker_read(struct qp_worker *worker, uint64_t *relay, uint64_t *pool);
-extern const struct qp_admin_table qp_worker_relay_counters;
+void qp_worker_read(struct qp_worker *worker, uint64_t *values, uint64_t *pool);
+extern const struct qp_admin_table qp_worker_counters;
 extern const struct qp_admin_table qp_worker_pool_counters;
 /* Starts the thread. */
 QP_MUST_USE enum qp_result qp_worker_start(struct qp_worker *worker);

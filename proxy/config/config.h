@@ -105,8 +105,10 @@ struct qp_config {
         uint64_t origin_handshake_ms;
         uint64_t origin_resolve_ms;
         uint64_t origin_response_ms;
+        uint64_t request_ms; /* the whole request */
         uint64_t origin_idle_ms;
         uint64_t origin_lost_ms;
+        uint64_t stream_wait_ms;
         uint64_t token_wait_ms;
         uint64_t token_call_ms;
         uint64_t drain_ms;
@@ -121,6 +123,8 @@ struct qp_config {
         uint64_t connections_per_address;
         uint64_t requests_per_connection;
         uint64_t waiting;
+        uint64_t origin_rate_bytes;  /* least bytes a second */
+        uint64_t retry_per_cent;     /* of recent requests */
         uint64_t origin_connections; /* per worker and account */
         uint64_t memory_bytes;       /* 0: no ceiling */
     } limits;

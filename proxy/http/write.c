@@ -112,7 +112,7 @@ void qp_write_last_chunk(struct qp_buf *out, const struct qp_fields *trailers)
 }
 
 /* RFC 9110 section 15, and the few others that are met in the wild: 102, 103, 207, 425, 428, 429, 431, 451,
- * 507, 511. */
+ * 507, 508, 511. */
 static const struct {
     uint16_t status;
     struct qp_slice reason;
@@ -170,6 +170,7 @@ static const struct {
     {504, QP_SLICE("Gateway Timeout")},
     {505, QP_SLICE("HTTP Version Not Supported")},
     {507, QP_SLICE("Insufficient Storage")},
+    {508, QP_SLICE("Loop Detected")},
     {511, QP_SLICE("Network Authentication Required")},
 };
 

@@ -18,7 +18,7 @@ struct lingering {
     struct qp_stream *stream;
     uint64_t limit_ms;
     uint64_t rate_bytes;
-    size_t pending_bytes; /* when the limit began */
+    size_t untaken_bytes; /* when the limit began */
     bool shut;            /* our FIN is out */
 };
 
@@ -71,17 +71,19 @@ static void run_out(struct lingering *lingering)
 
 static void begin_limit(struct lingering *lingering)
 {
-    lingering->pending_bytes = qp_stream_pending_bytes(lingering->stream);
+    lingering->untaken_bytes = qp_stream_untaken_bytes(lingering->stream);
     qp_timer_arm(qp_stream_loop(lingering->stream), &lingering->limit, lingering->limit_ms);
 }
 
 static void on_limit(struct qp_timer *timer)
 {
     struct lingering *lingering = QP_CONTAINER_OF(timer, struct lingering, limit);
-    const size_t pending = qp_stream_pending_bytes(lingering->stream);
-    const size_t taken = lingering->pending_bytes - pending;
+    const size_t before = lingering->untaken_bytes;
+    const size_t untaken = qp_stream_untaken_bytes(lingering->stream);
+    const size_t taken = before > untaken ? before - untaken : 0;
 
-    if (pending > 0 && taken > 0 && taken * 1000 >= lingering->rate_bytes * lingering->limit_ms)
+    if (qp_stream_pending_bytes(lingering->stream) > 0 && taken > 0 &&
+        taken * 1000 >= lingering->rate_bytes * lingering->limit_ms)
         begin_limit(lingering);
     else
         run_out(lingering);

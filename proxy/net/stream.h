@@ -65,6 +65,9 @@ void qp_stream_write(struct qp_stream *stream, const struct qp_slice *pieces, un
 void qp_stream_flush(struct qp_stream *stream);
 /* Bytes that the socket has not taken yet. */
 size_t qp_stream_pending_bytes(const struct qp_stream *stream);
+/* The same and what the socket has taken, but the other side has not: the kernel keeps megabytes, and asks for more only when a good part
+ * of them is gone, so that pending_bytes alone stands still while a slow reader reads. A system call. */
+size_t qp_stream_untaken_bytes(const struct qp_stream *stream);
 /* True from the moment that pending output passes the high mark until `drained` is about to be called. */
 bool qp_stream_is_full(const struct qp_stream *stream);
 

@@ -10,6 +10,8 @@
 #include "net/stream_impl.h"
 
 #include "base/alloc.h"
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 enum { MAX_PIECES = 16 };
 
@@ -257,6 +259,15 @@ size_t qp_stream_pending_bytes(const struct qp_stream *stream)
     size_t joined = stream->join ? stream->join->end - stream->join->start : 0;
 
     return stream->closing ? 0 : uv_stream_get_write_queue_size(&stream->uv.stream) + joined;
+}
+
+size_t qp_stream_untaken_bytes(const struct qp_stream *stream)
+{
+    int queued = 0;
+
+    if (stream->closing || ioctl(qp_stream_fd(stream), SIOCOUTQ, &queued) != 0)
+        queued = 0;
+    return qp_stream_pending_bytes(stream) + (size_t)queued;
 }
 
 bool qp_stream_is_full(const struct qp_stream *stream)

@@ -16,7 +16,7 @@
 enum {
     ARENA_BLOCK_BYTES = 4096,
     INFORMED_MAX = 16,
-    MUTE_LOOKS = 3, /* two intervals lie between them */
+    MUTE_LOOKS = 3,   /* two intervals lie between them */
     LINGER_MS = 2000, /* for the origin's close_notify */
     KEPT_BUF_BYTES = 4096
 };
@@ -439,8 +439,7 @@ void qp_exchange_look(struct qp_exchange *exchange, uint32_t interval_ms)
     if (!exchange->stream || life->request == QP_HALF_NONE || life->response == QP_HALF_DONE)
         return;
     /* Most exchanges are over before a second look, and cost none. */
-    const bool mute =
-        life->is_looked_at && qp_socket_is_mute(qp_stream_fd(exchange->stream), interval_ms);
+    const bool mute = life->is_looked_at && qp_socket_is_mute(qp_stream_fd(exchange->stream), interval_ms);
     life->is_looked_at = true;
     life->mute_looks = mute ? life->mute_looks + 1 : 0;
     if (life->mute_looks >= MUTE_LOOKS)

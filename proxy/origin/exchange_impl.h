@@ -49,8 +49,9 @@ struct qp_exchange {
     uint64_t worked_ms; /* when it was dialled, or an exchange on it was completed */
     uint64_t taken_ms;
     uint32_t address_mark; /* the dialer's */
-    bool is_idle;     /* in the idle list */
-    bool is_reused;   /* an exchange was completed on the stream before this one, or it lay in the pool for long */
+    bool is_idle;          /* in the idle list */
+    bool
+        is_reused; /* an exchange was completed on the stream before this one, or it lay in the pool for long */
     bool in_event;    /* one of the owner's events is running */
     bool is_released; /* inside such an event */
 };

@@ -18,10 +18,12 @@
 #include "origin/socket.h"
 
 enum {
-    RESTED_MS = 10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
+    RESTED_MS =
+        10, /* long against the time that a stream rests between two requests of a busy worker, short for an origin */
     PROBE_MS = 1000, /* so long a dial in an outage is waited for */
-    ANSWERING_MS = 1000, /* an origin that has answered within that time is not down, whatever became of a dial */
-    TOLD_FAILURES = 3    /* from so many failed dials on the log hears of the outage and of its end */
+    ANSWERING_MS =
+        1000, /* an origin that has answered within that time is not down, whatever became of a dial */
+    TOLD_FAILURES = 3 /* from so many failed dials on the log hears of the outage and of its end */
 };
 
 struct qp_pool {
@@ -95,6 +97,7 @@ struct qp_pool *qp_pool_new(struct qp_loop *loop, const struct qp_pool_opts *opt
 /* After each change of a level. */
 static void show_levels(struct qp_pool *pool)
 {
+    qp_count_set(&pool->counters.dialling, pool->dial_count);
     qp_count_set(&pool->counters.streams, pool->stream_count);
     qp_count_set(&pool->counters.idle, pool->idle_count);
     qp_count_set(&pool->counters.waiting, pool->waiting_count);
@@ -138,6 +141,7 @@ static void start_dial(struct qp_pool *pool)
     pool->dial_count++;
     pool->dialled_ms = qp_loop_now_ms(pool->loop);
     qp_count(&pool->counters.dials);
+    show_levels(pool);
     attempt->dial = qp_dial_start(pool->dialer, &dial_events, attempt);
 }
 
@@ -177,9 +181,10 @@ static bool has_hopeless(const struct qp_pool *pool)
     return pool->fresh_count > 0 || (unserved(pool) > 0 && !is_answering(pool));
 }
 
-static bool awaits_dial(const struct qp_pool *pool)
+/* The dial that runs has been waited for long enough. */
+static bool is_slow(const struct qp_pool *pool)
 {
-    return pool->dial_count > 0 && qp_loop_now_ms(pool->loop) - pool->dialled_ms < PROBE_MS;
+    return pool->dial_count > 0 && qp_loop_now_ms(pool->loop) - pool->dialled_ms >= PROBE_MS;
 }
 
 static void dial_in_outage(struct qp_pool *pool)
@@ -188,16 +193,16 @@ static void dial_in_outage(struct qp_pool *pool)
 
     if (unserved(pool) == 0)
         return;
-    if (pool->dial_count == 0 && now_ms >= pool->outage.due_ms && make_room(pool)) {
+    if (is_slow(pool) && has_hopeless(pool))
+        qp_later(pool->loop, &pool->refuse);
+    if (pool->dial_count > 0)
+        return;
+    if (now_ms < pool->outage.due_ms) {
+        qp_timer_arm(pool->loop, &pool->outage_timer, pool->outage.due_ms - now_ms);
+    } else if (make_room(pool)) {
         start_dial(pool);
         qp_timer_arm(pool->loop, &pool->outage_timer, PROBE_MS);
     }
-    if (awaits_dial(pool))
-        return;
-    if (pool->dial_count == 0 && now_ms < pool->outage.due_ms)
-        qp_timer_arm(pool->loop, &pool->outage_timer, pool->outage.due_ms - now_ms);
-    if (has_hopeless(pool))
-        qp_later(pool->loop, &pool->refuse);
 }
 
 static void on_outage_due(struct qp_timer *timer)
@@ -248,7 +253,7 @@ static void on_refuse(struct qp_job *job)
 {
     struct qp_pool *pool = QP_CONTAINER_OF(job, struct qp_pool, refuse);
 
-    if (!pool->outage.is_on || awaits_dial(pool))
+    if (!pool->outage.is_on || !is_slow(pool))
         return;
     qp_count_more(&pool->counters.outage_answers,
                   fail_waiters(pool, UINT64_MAX, false, pool->outage.why, pool->outage.detail));
@@ -262,11 +267,12 @@ static void on_dial_failed(struct qp_pool *pool, uint64_t number, enum qp_result
     const bool was_on = outage->is_on;
 
     qp_count(&pool->counters.dial_failures);
+    show_levels(pool);
     qp_outage_note_failure(outage, qp_loop_now_ms(pool->loop), result, detail);
     if (outage->is_on && !was_on)
         qp_count(&pool->counters.outages);
     if (outage->is_on && outage->failures == TOLD_FAILURES)
-        qp_log_warn("origin", "no connection to '%.*s' since %u tries (%s: %s): requests are told so at once, tries go on",
+        qp_log_warn("origin", "no connection to '%.*s' after %u tries (%s: %s): they go on, one at a time",
                     QP_SLICE_FMT(pool->opts.dial.host), TOLD_FAILURES, qp_result_text(result), detail);
     /* In an outage nobody has another dial to hope for. */
     if (outage->is_on && pool->dial_count == 0)
@@ -367,6 +373,7 @@ static void on_watch(struct qp_timer *timer)
 static void discard(struct qp_exchange *exchange, bool polite)
 {
     exchange->pool->stream_count--;
+    qp_count(&exchange->pool->counters.closed);
     show_levels(exchange->pool);
     qp_exchange_free(exchange, polite);
 }

@@ -2,8 +2,8 @@
  *
  * A failed dial answers every waiter that was queued before it began with its reason, so that an origin that is down does not cost
  * them one time limit after the other; only a fault of that one connection (a reset) is the first waiter's alone. An outage follows
- * (outage.h): one dial at a time, with pauses; in a pause, and when that dial takes long, who waits is answered at once with the last
- * reason. Who waits while other streams do get answers is not: one of them will be given back.
+ * (outage.h): one dial at a time, with short pauses, for all who wait; when that dial takes long, they are answered with the last
+ * reason. Who waits while other streams do get answers is not answered so: one of them will be given back.
  *
  * One pool for one origin on one loop. Who needs an exchange asks qp_pool_try_take() first (the warm path: no callback, no
  * allocation) and else queues a waiter, which is served in order by whatever comes first: a stream given back or a finished dial.
@@ -58,18 +58,21 @@ QP_MUST_USE enum qp_result qp_pool_wait(struct qp_pool *pool, struct qp_pool_wai
 /* No `done` follows. Harmless when it is not waiting. */
 void qp_pool_cancel(struct qp_pool_waiter *waiter);
 
-/* COUNTER: only grows. LEVEL: as it is now. */
-#define QP_POOL_COUNTER_MAP(COUNTER, LEVEL)                                            \
-    COUNTER(dials, "connections to the origin begun")                                  \
-    COUNTER(dial_failures, "connections to the origin that could not be made")         \
-    COUNTER(taken_warm, "times that a kept connection to the origin was used at once") \
-    COUNTER(evicted, "kept connections to the origin that died or spoke while idle")   \
-    COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")            \
-    COUNTER(suspected, "kept connections to the origin let go because another one was dead")   \
-    COUNTER(outages, "times that connections to the origin began to fail")             \
-    COUNTER(outage_answers, "waiting requests that were told at once why the last dial failed") \
-    LEVEL(streams, "open connections to the origin")                                   \
-    LEVEL(idle, "open connections to the origin that are idle")                        \
+/* COUNTER: only grows. LEVEL: as it is now. On the pool's loop dials = dial_failures + closed + streams + dialling. */
+#define QP_POOL_COUNTER_MAP(COUNTER, LEVEL)                                                           \
+    COUNTER(dials, "connections to the origin begun")                                                 \
+    COUNTER(dial_failures, "connections to the origin that could not be made")                        \
+    COUNTER(taken_warm, "times that a kept connection to the origin was used at once")                \
+    COUNTER(evicted, "kept connections to the origin that died or spoke while idle")                  \
+    COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")       \
+    COUNTER(suspected, "kept connections to the origin let go because another one was dead")          \
+    COUNTER(outages, "times that connections to the origin began to fail")                            \
+    COUNTER(outage_answers,                                                                           \
+            "requests that did not wait for a long dial in an outage, and were told of the last one") \
+    COUNTER(closed, "connections to the origin that were open and are closed")                        \
+    LEVEL(dialling, "connections to the origin that are being made")                                  \
+    LEVEL(streams, "open connections to the origin")                                                  \
+    LEVEL(idle, "open connections to the origin that are idle")                                       \
     LEVEL(waiting, "requests that wait for a connection to the origin")
 
 struct qp_pool_counters {

@@ -112,7 +112,6 @@ static void on_refused(void *context, struct qp_request *request)
         .error = refusal->code,
     };
 
-    QP_COUNT(&relay->counters, refused);
     if (!relay->opts.access_log)
         return;
     qp_buf_clear(&relay->scratch);

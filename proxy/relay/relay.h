@@ -21,7 +21,7 @@ struct qp_relay_account {
     const char *const *hosts; /* Host names that choose this account */
     unsigned host_count;
     bool static_token;  /* an API token: goes in X-API-TOKEN, cannot be refreshed */
-    bool rewrite_links; /* result.nextPage and result.file to the address that the client used */
+    bool rewrite_links; /* result.nextPage, result.file and Location to the address that the client used */
 };
 
 enum { QP_LISTENER_ANY = -1 }; /* a listener that is no account's own */
@@ -38,9 +38,14 @@ struct qp_relay_opts {
     uint32_t origin_response_ms; /* the longest silence of the origin: until its head, and inside its body */
     uint32_t origin_idle_ms;
     uint32_t origin_lost_ms; /* see qp_pool_opts */
-    uint32_t stream_wait_ms; /* for a free stream */
+    uint32_t stream_wait_ms; /* for a free stream, the making of a new one included */
+    uint32_t request_ms;     /* from the head to the last byte of the answer; 0: no limit */
     uint32_t origin_streams; /* per account */
     uint32_t waiting;        /* for a stream, per account */
+    /* The least average bytes a second that the origin gives of an answer's body and takes of a request's, over windows of
+     * origin_response_ms; 0: off. */
+    uint32_t origin_rate_bytes;
+    uint32_t retry_per_cent; /* of recent requests may be retried (budget.h); 0: no limit */
     struct qp_parse_limits response_limits;
 
     uint64_t replay_memory_bytes;       /* kept in memory, one request */
@@ -48,7 +53,8 @@ struct qp_relay_opts {
     uint64_t replay_body_bytes;         /* kept at all, one request */
     const char *replay_folder;          /* for the unlinked, sealed files */
 
-    const char *via; /* pseudonym for Via */
+    const char *via;      /* pseudonym for Via */
+    const char *instance; /* tells this process from others of that pseudonym (via.h); NULL: nothing does */
     bool access_log;
     bool access_json;
 };

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/loop.h"
+#include "relay/budget.h"
 #include "relay/damping.h"
 #include "relay/kept.h"
 #include "relay/relay.h"
@@ -23,6 +24,7 @@ struct qp_relay {
     struct qp_buf scratch; /* scratch for everything else */
     struct qp_log_pace warnings;
     struct qp_damping damping;
+    struct qp_budget budget;
 };
 
 /* The handler's parts (request.c). */

@@ -1,8 +1,5 @@
 #include "relay/relayed.h"
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "relay/access.h"
 
 enum {
     WARM_REQUESTS = 256,
@@ -68,17 +65,31 @@ void qp_relayed_give(struct relayed *r)
     relay->warm_count++;
 }
 
+static uint32_t own_time_ms(const struct relayed *r)
+{
+    const size_t offset = STATES[r->state].deadline;
+    if (r->attempt.waits_for_continue)
+        return CONTINUE_MS;
+    return offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
+}
+
 void qp_relayed_arm_deadline(struct relayed *r)
 {
-    size_t offset = STATES[r->state].deadline;
-    uint32_t after_ms =
-        offset ? *(const uint32_t *)(const void *)((const char *)&r->relay->opts + offset) : 0;
-    if (r->attempt.waits_for_continue)
-        after_ms = CONTINUE_MS;
+    const uint64_t now_ms = qp_loop_now_ms(r->relay->loop);
+    uint64_t after_ms = own_time_ms(r);
+    if (r->due_ms) {
+        const uint64_t left_ms = r->due_ms > now_ms ? r->due_ms - now_ms : 1;
+        after_ms = after_ms && after_ms < left_ms ? after_ms : left_ms;
+    }
     if (after_ms)
         qp_timer_arm(r->relay->loop, &r->deadline, after_ms);
     else
         qp_timer_disarm(&r->deadline);
+}
+
+bool qp_relayed_is_overdue(const struct relayed *r)
+{
+    return r->due_ms && qp_loop_now_ms(r->relay->loop) >= r->due_ms;
 }
 
 void qp_relayed_set_state(struct relayed *r, enum relayed_state state)
@@ -92,29 +103,24 @@ const char *qp_relayed_state_text(const struct relayed *r)
     return STATES[r->state].text;
 }
 
-void qp_relayed_log_access(const struct relayed *r, char ended_by, const char *error)
+void qp_relayed_count_attempt(struct relayed *r)
 {
-    if (!r->relay->opts.access_log)
-        return;
-    struct qp_access access = {
-        .conn = qp_request_conn_id(r->request),
-        .request = qp_request_number(r->request),
-        .client = qp_request_client(r->request),
-        .method = qp_request_message(r->request)->method,
-        .target = qp_request_target(r->request),
-        .account = r->account ? r->account->name : NULL,
-        .status = qp_request_answer_status(r->request),
-        .received_bytes = qp_request_body_received(r->request),
-        .sent_bytes = qp_request_answer_sent(r->request),
-        .duration_us = qp_clock_monotonic_us() - r->started_us,
-        .attempts = r->attempts,
-        .replays = r->replays,
-        .ended_by = ended_by,
-        .ended_in = ended_by == '-' ? '-' : STATES[r->state].letter,
-        .error = error,
-    };
-    struct qp_buf *line = &r->relay->scratch;
-    qp_buf_clear(line);
-    qp_access_line(&access, r->relay->opts.access_json, line);
-    qp_log_access(qp_buf_slice(line));
+    struct qp_relay_counters *counters = &r->relay->counters;
+    QP_COUNT(counters, attempts);
+    if (r->attempts++ == 0) {
+        QP_COUNT(counters, forwarded);
+    } else if (r->was_stale) {
+        QP_COUNT(counters, stale_retries);
+    } else if (r->rejected) {
+        QP_COUNT(counters, replays);
+        r->replays++;
+    } else if (r->unexpected) {
+        QP_COUNT(counters, expect_retries);
+    }
+    r->rejected = r->was_stale = false;
+}
+
+char qp_relayed_state_letter(const struct relayed *r)
+{
+    return STATES[r->state].letter;
 }

@@ -13,6 +13,8 @@
     X(QP_REPLY_NO_ACCOUNT, 404, "no_account",                                                                \
       "no configured account matches this listener, path and Host; see the accounts' path_prefix, host and " \
       "listen")                                                                                              \
+    X(QP_REPLY_LOOP, 508, "loop_detected",                                                                   \
+      "the request has come through this qproxy before; correct the origin or the proxies in between")       \
     X(QP_REPLY_ORIGIN_RESOLVE, 502, "origin_unresolvable",                                                   \
       "the origin's host name does not resolve; check the account's datacenter and DNS")                     \
     X(QP_REPLY_ORIGIN_REFUSED, 502, "origin_refused",                                                        \
@@ -36,8 +38,12 @@
       "ulimit -n) or lower limits.connections")                                                              \
     X(QP_REPLY_ORIGIN_TIMEOUT, 504, "origin_timeout",                                                        \
       "the origin did not answer within timeouts.origin_response")                                           \
+    X(QP_REPLY_ORIGIN_SLOW, 504, "origin_slow",                                                              \
+      "the origin gives its answer or takes the request more slowly than limits.origin_rate")                \
+    X(QP_REPLY_REQUEST_TIMEOUT, 504, "request_timeout",                                                      \
+      "the whole request took longer than timeouts.request; ask for less at a time, or raise it")            \
     X(QP_REPLY_STREAM_TIMEOUT, 503, "origin_busy",                                                           \
-      "no connection to the origin became free in time; try again later")                                    \
+      "no connection to the origin became free within timeouts.stream_wait; try again later")                \
     X(QP_REPLY_QUEUE_FULL, 503, "queue_full",                                                                \
       "too many requests wait for the origin or for a token; raise limits.waiting or send fewer at a time")  \
     X(QP_REPLY_TOKEN_COOLING_DOWN, 503, "token_unavailable",                                                 \
@@ -58,6 +64,7 @@ enum qp_reply {
 #define QP_REPLY_ENUM(name, status, code, text) name,
     QP_REPLY_MAP(QP_REPLY_ENUM)
 #undef QP_REPLY_ENUM
+        QP_REPLY_COUNT
 };
 
 struct qp_reply_row {

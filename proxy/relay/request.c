@@ -16,10 +16,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/relayed.h"
-#include "relay/replay.h"
-#include "relay/reply.h"
 #include "relay/rewrite.h"
 #include "relay/route.h"
+#include "relay/via.h"
+#include <stdio.h>
 
 enum {
     HELD_BYTES = 64 * 1024, /* of a rejected answer's body; a longer one stops the origin's stream */
@@ -68,9 +68,9 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d);
 static void on_send_deadline(struct relayed *r, const struct detail *d);
 static void on_head_deadline(struct relayed *r, const struct detail *d);
 static void on_body_deadline(struct relayed *r, const struct detail *d);
+static void on_overdue(struct relayed *r);
 static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s, const char *detail);
-
-enum ending { END_ANSWERED, END_CUT, END_REPLIED, END_GONE };
+static void give_up(struct relayed *r, enum qp_reply which, const char *detail);
 static void finish(struct relayed *r, enum ending how, char ended_by, const char *error);
 
 /* Legal moves; an empty field is an event that cannot come in that state. */
@@ -108,7 +108,10 @@ static void step(struct relayed *r, enum event event, const struct detail *d)
 static void on_deadline(struct qp_timer *timer)
 {
     struct relayed *r = QP_CONTAINER_OF(timer, struct relayed, deadline);
-    step(r, EVENT_DEADLINE, &(struct detail){.why = QP_NET_TIMEOUT});
+    if (qp_relayed_is_overdue(r))
+        on_overdue(r);
+    else
+        step(r, EVENT_DEADLINE, &(struct detail){.why = QP_NET_TIMEOUT});
 }
 
 static void on_need_answered(struct qp_need *need, enum qp_need_outcome outcome, uint32_t retry_after_s,
@@ -155,19 +158,41 @@ static const struct qp_exchange_events EXCHANGE_EVENTS = {
 
 /* ---- READ_HEAD ---- */
 
+/* False: it has been answered here. */
+static bool is_for_an_origin(struct relayed *r)
+{
+    const struct qp_message *message = qp_request_message(r->request);
+    const struct qp_relay_opts *opts = &r->relay->opts;
+    uint64_t hops;
+    if (qp_via_is_loop(&message->fields, qp_slice_str(opts->via), qp_slice_str(opts->instance))) {
+        reply(r, QP_REPLY_LOOP, 0, NULL);
+        return false;
+    }
+    if (qp_rewrite_max_forwards(message, &hops) && hops == 0) {
+        qp_ending_answer_options(r);
+        finish(r, END_REPLIED, 'P', NULL);
+        return false;
+    }
+    return true;
+}
+
 void qp_relay_on_head(void *context, struct qp_request *request)
 {
     struct qp_relay *relay = context;
     struct relayed *r = qp_relayed_take(relay);
     QP_COUNT(&relay->counters, requests);
+    qp_budget_request(&relay->budget, qp_loop_now_ms(relay->loop));
     r->request = request;
     r->started_us = qp_clock_monotonic_us();
+    r->due_ms = relay->opts.request_ms ? qp_loop_now_ms(relay->loop) + relay->opts.request_ms : 0;
     r->target = qp_request_target(request);
     r->need.answered = on_need_answered;
     r->waiter.done = on_stream;
     qp_timer_init(&r->deadline, on_deadline);
     qp_kept_begin(&r->kept, &relay->kept_budget);
     qp_request_set_context(request, r);
+    if (!is_for_an_origin(r))
+        return;
     int account =
         qp_route(&relay->opts, qp_request_listener_id(request), qp_request_authority(request), &r->target);
     if (account < 0) {
@@ -239,11 +264,6 @@ static struct qp_exchange *take_kept_stream(struct relayed *r, struct qp_pool *p
 static void enter_stream(struct relayed *r, const struct detail *d)
 {
     (void)d;
-    if (r->rejected) {
-        QP_COUNT(&r->relay->counters, replays);
-        r->replays++;
-        r->rejected = false;
-    }
     drop_attempt(r);
     struct qp_pool *pool = r->relay->pools[r->account_index];
     struct qp_exchange *exchange = take_kept_stream(r, pool);
@@ -274,6 +294,7 @@ static void send_head(struct relayed *r, const struct qp_secret *token)
         .target = r->target,
         .authority = relay->authorities[r->account_index],
         .via = qp_slice_str(relay->opts.via),
+        .instance = qp_slice_str(relay->opts.instance),
         .token = token,
         .static_token = r->account->static_token,
         .plain_answer = r->account->rewrite_links,
@@ -296,6 +317,12 @@ static void on_expired(struct relayed *r)
         enter_token(r);
 }
 
+/* For a 100, also in a replay; once the answer has begun, perhaps for ever. */
+static bool client_waits(const struct relayed *r)
+{
+    return qp_request_message(r->request)->expect_continue && qp_request_body_received(r->request) == 0;
+}
+
 static void enter_send(struct relayed *r, const struct detail *d)
 {
     const struct qp_message *message = qp_request_message(r->request);
@@ -305,13 +332,10 @@ static void enter_send(struct relayed *r, const struct detail *d)
         on_expired(r);
         return;
     }
-    QP_COUNT(&r->relay->counters, attempts);
-    r->attempts++;
+    qp_relayed_count_attempt(r);
     r->attempt.generation = token.generation;
-    /* Also in a replay: a client that was not told to go on still waits. */
-    bool client_waits = message->expect_continue && qp_request_body_received(r->request) == 0;
-    r->attempt.waits_for_continue =
-        message->body_kind != QP_BODY_NONE && (client_waits || qp_upload_is_past_replay(r));
+    bool would_wait = client_waits(r) || (qp_upload_is_past_replay(r) && !r->unexpected);
+    r->attempt.expects = r->attempt.waits_for_continue = message->body_kind != QP_BODY_NONE && would_wait;
     qp_exchange_begin(r->attempt.exchange, &EXCHANGE_EVENTS, r,
                       qp_slice_is(message->method, QP_SLICE("HEAD")));
     qp_relayed_set_state(r, STATE_SEND);
@@ -343,9 +367,20 @@ void qp_relay_on_end(struct qp_request *request)
     pump(r);
 }
 
+static bool is_too_slow(const struct relayed *r, struct qp_rate *rate, uint64_t bytes)
+{
+    const struct qp_relay_opts *opts = &r->relay->opts;
+    return qp_rate_is_slow(rate, qp_loop_now_ms(r->relay->loop), bytes, opts->origin_response_ms,
+                           opts->origin_rate_bytes);
+}
+
 static void on_exchange_drained(void *owner)
 {
     struct relayed *r = owner;
+    if (!r->holding && is_too_slow(r, &r->attempt.upload_rate, r->attempt.sent_bytes)) {
+        give_up(r, QP_REPLY_ORIGIN_SLOW, NULL);
+        return;
+    }
     qp_relayed_arm_deadline(r);
     pump(r);
 }
@@ -379,80 +414,23 @@ static void on_send_deadline(struct relayed *r, const struct detail *d)
 
 /* ---- WAIT_HEAD: the decision ---- */
 
-/* The path and the account learn from every answer. */
-static void learn(struct relayed *r, bool accepted)
-{
-    struct qp_relay *relay = r->relay;
-    uint64_t generation = r->attempt.generation;
-    uint64_t *newest_accepted = &relay->accepted[r->account_index];
-    if (r->account->static_token)
-        return;
-    qp_view_report(relay->view, r->account_index, generation, accepted);
-    if (accepted) {
-        qp_damping_accepted(&relay->damping, r->path_hash, generation, qp_loop_now_ms(relay->loop));
-        *newest_accepted = generation > *newest_accepted ? generation : *newest_accepted;
-    } else if (r->minted && generation >= r->min_generation) {
-        qp_damping_rejected(&relay->damping, r->path_hash, generation, *newest_accepted >= generation,
-                            qp_loop_now_ms(relay->loop));
-    }
-}
-
-static enum qp_replay_verdict judge(struct relayed *r, unsigned status)
-{
-    struct qp_relay *relay = r->relay;
-    struct qp_token now;
-    bool have = qp_view_token(relay->view, r->account_index, 0, &now);
-    struct qp_replay_case c = {
-        .status = status,
-        .static_token = r->account->static_token,
-        .body_whole = qp_upload_is_whole(r),
-        .attempts = r->attempts,
-        .minted = r->minted,
-        .damped = qp_damping_holds(&relay->damping, r->path_hash, qp_loop_now_ms(relay->loop)) ||
-                  qp_view_is_damped(relay->view, r->account_index),
-        .used = r->attempt.generation,
-        .current = have ? now.generation : 0,
-    };
-    return qp_may_replay(&c);
-}
-
-static void pass_rejected_on(struct relayed *r, enum qp_replay_verdict verdict)
-{
-    static const char *const WHY[] = {
-        [QP_REPLAY_NOT_REJECTED] = "",
-        [QP_REPLAY_WITH_CURRENT] = "",
-        [QP_REPLAY_WITH_NEW] = "",
-        [QP_REPLAY_STATIC] = "an API token cannot be refreshed: check its value and the datacenter",
-        [QP_REPLAY_BODY_GONE] =
-            "the request cannot be sent again because its body is no longer kept (see replay.body)",
-        [QP_REPLAY_EXHAUSTED] =
-            "a fresh token was rejected too: check the account's permissions and datacenter",
-        [QP_REPLAY_DAMPED] = "no new token is made for it, because the last fresh one was rejected too",
-    };
-    struct qp_relay_counters *counters = &r->relay->counters;
-    QP_COUNT(counters, rejected_passed_on);
-    if (verdict == QP_REPLAY_BODY_GONE)
-        QP_COUNT(counters, unreplayable);
-    if (verdict == QP_REPLAY_DAMPED)
-        QP_COUNT(counters, damped);
-    if (qp_relay_may_warn(r->relay))
-        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the origin's 401 for account '%s' goes to the client: %s", r->account->name,
-                    WHY[verdict]);
-}
-
 static void on_origin_head(struct relayed *r, const struct detail *d)
 {
     r->attempt.head = d->head;
     r->attempt.waits_for_continue = false;
-    learn(r, d->head->status != 401);
-    enum qp_replay_verdict verdict = judge(r, d->head->status);
+    qp_rejected_learn(r, d->head->status != 401);
+    if (qp_retry_without_expect(r, d->head->status)) {
+        r->unexpected = true;
+        enter_stream(r, NULL);
+        return;
+    }
+    enum qp_replay_verdict verdict = qp_rejected_judge(r, d->head->status);
     if (verdict == QP_REPLAY_WITH_CURRENT || verdict == QP_REPLAY_WITH_NEW) {
         hold_rejected(r, verdict == QP_REPLAY_WITH_NEW);
         return;
     }
     if (verdict != QP_REPLAY_NOT_REJECTED)
-        pass_rejected_on(r, verdict);
+        qp_rejected_pass_on(r, verdict);
     enter_relay(r);
 }
 
@@ -485,7 +463,7 @@ static void on_held_failed(struct relayed *r, const struct detail *d)
 static void relay_held(struct relayed *r)
 {
     bool ended = r->held_ended;
-    pass_rejected_on(r, QP_REPLAY_DAMPED);
+    qp_rejected_pass_on(r, QP_REPLAY_DAMPED);
     r->holding = r->rejected = false;
     qp_relayed_set_state(r, STATE_RELAY_BODY);
     qp_kept_release(&r->kept, r->attempt.sent_bytes);
@@ -494,6 +472,7 @@ static void relay_held(struct relayed *r)
         finish(r, END_ANSWERED, '-', NULL);
         return;
     }
+    qp_answer_note_turn(r);
     qp_exchange_resume(r->attempt.exchange);
     pump(r);
 }
@@ -528,15 +507,27 @@ static void enter_relay(struct relayed *r)
     qp_kept_release(&r->kept,
                     r->attempt.sent_bytes); /* the status is known: the request will not be sent again */
     qp_answer_begin(r);
+    qp_answer_note_turn(r);
     pump(r);
+}
+
+static void give_piece(struct relayed *r, struct qp_slice piece)
+{
+    const struct qp_message *head = r->attempt.head;
+    bool is_last = head->body_kind == QP_BODY_LENGTH && r->attempt.answer_bytes == head->body_length;
+    bool is_slow = is_too_slow(r, &r->attempt.answer_rate, r->attempt.answer_bytes);
+    qp_answer_piece(r, piece);
+    if (is_slow && !is_last)
+        give_up(r, QP_REPLY_ORIGIN_SLOW, NULL);
 }
 
 static void on_answer_body(void *owner, struct qp_slice piece)
 {
     struct relayed *r = owner;
     qp_relayed_arm_deadline(r);
+    r->attempt.answer_bytes += piece.len;
     if (!r->holding) {
-        qp_answer_piece(r, piece);
+        give_piece(r, piece);
         return;
     }
     qp_buf_append(&r->body, piece);
@@ -549,6 +540,7 @@ void qp_relay_on_drained(struct qp_request *request)
     struct relayed *r = qp_request_context(request);
     if (r && r->state == STATE_RELAY_BODY) {
         qp_relayed_arm_deadline(r);
+        qp_answer_note_turn(r);
         qp_exchange_resume(r->attempt.exchange);
     }
 }
@@ -563,45 +555,30 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 /* The origin broke off inside the body: the client gets what came, and sees the cut. */
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
-    const char *text = d->text ? d->text : "";
-    if (qp_relay_may_warn(r->relay))
-        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "the origin of account '%s' broke off its answer (%s%s%s): the client's is cut too",
-                    r->account->name, qp_result_text(d->why), *text ? ": " : "", text);
-    qp_answer_cut(r);
-    finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O', NULL);
+    qp_ending_cut(r, qp_result_text(d->why), d->text);
+    finish(r, END_CUT, 'O', qp_reply_row(qp_reply_for_exchange(d->why))->code);
 }
 
 static void on_body_deadline(struct relayed *r, const struct detail *d)
 {
+    (void)d;
     bool slow_to_take = qp_request_is_full(r->request);
-    bool slow_to_send = !r->attempt.request_finished && !qp_exchange_is_full(r->attempt.exchange);
+    bool slow_to_send =
+        !r->attempt.request_finished && !client_waits(r) && !qp_exchange_is_full(r->attempt.exchange);
     if (slow_to_take || slow_to_send)
         qp_relayed_arm_deadline(r); /* it is the client; the server room watches it */
     else
-        on_answer_failed(r, d);
+        give_up(r, QP_REPLY_ORIGIN_TIMEOUT, NULL);
 }
 
 /* ---- failures before the response's head ---- */
 
 static void on_attempt_failed(struct relayed *r, const struct detail *d)
 {
-    struct qp_retry_case c = {
-        .reused = qp_exchange_is_reused(r->attempt.exchange),
-        .answered = qp_exchange_has_response(r->attempt.exchange),
-        .body_whole = qp_upload_is_whole(r),
-        .idempotent = qp_is_idempotent(qp_request_message(r->request)->method),
-        .sent = qp_exchange_has_sent(r->attempt.exchange),
-        .retried = r->retried,
-        .attempts = r->attempts,
-    };
-    if (!qp_may_retry(&c)) {
+    if (qp_retry_take(r))
+        enter_stream(r, NULL);
+    else
         reply(r, qp_reply_for_exchange(d->why), 0, d->text);
-        return;
-    }
-    QP_COUNT(&r->relay->counters, stale_retries);
-    r->retried = true;
-    enter_stream(r, NULL);
 }
 
 static void on_no_stream(struct relayed *r, const struct detail *d)
@@ -624,54 +601,38 @@ static void on_head_deadline(struct relayed *r, const struct detail *d)
 
 /* ---- DONE ---- */
 
-static void log_reply(const struct relayed *r, const struct qp_reply_row *row, const char *detail)
-{
-    if (qp_relay_may_warn(r->relay))
-        qp_log_line(QP_LOG_WARN, "relay", qp_request_conn_id(r->request), qp_request_number(r->request),
-                    "answering %u %s for account '%s' while %s: %s%s%s", row->status, row->code,
-                    r->account ? r->account->name : "-", qp_relayed_state_text(r), row->text,
-                    detail ? ": " : "", detail ? detail : "");
-}
-
 /* Our own answer; where the origin's has begun already, it is cut. */
 static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s, const char *detail)
 {
     const struct qp_reply_row *row = qp_reply_row(which);
-    log_reply(r, row, detail);
     if (qp_request_answer_status(r->request) != 0) {
+        qp_ending_cut(r, row->text, detail);
         finish(r, END_CUT, 'P', row->code);
         return;
     }
-    struct qp_buf *extra = &r->relay->scratch;
-    struct qp_buf body = {0};
-    qp_buf_clear(extra);
     /* A 503 says when to come back, but for the one that only a person can end. */
     if (row->status == 503 && retry_after_s == 0 && which != QP_REPLY_TOKEN_SIGN_IN)
         retry_after_s = 1;
-    qp_reply_extra(extra, row->code, retry_after_s);
-    qp_reply_body(&body, row->status, row->code, row->text, detail, qp_request_conn_id(r->request),
-                  qp_request_number(r->request));
-    struct qp_answer answer = {
-        .status = row->status, .extra = qp_buf_slice(extra), .length = qp_buf_len(&body)};
-    qp_request_respond(r->request, &answer);
-    qp_request_send(r->request, qp_buf_slice(&body));
-    qp_buf_deinit(&body);
+    qp_ending_reply(r, row, retry_after_s, detail);
+    QP_COUNT(&r->relay->counters, replied[which]);
     finish(r, END_REPLIED, 'P', row->code);
 }
 
-static void count_ending(struct relayed *r, enum ending how)
+/* A limit of time is reached: the client is told, or sees the cut. */
+static void give_up(struct relayed *r, enum qp_reply which, const char *detail)
 {
-    struct qp_relay_counters *counters = &r->relay->counters;
-    _Atomic uint64_t *const ended[] = {
-        [END_ANSWERED] = &counters->answered,
-        [END_CUT] = &counters->cut,
-        [END_REPLIED] = &counters->own_replies,
-        [END_GONE] = &counters->client_gone,
-    };
-    qp_count_more(ended[how], 1);
-    qp_count_more(&counters->links_rewritten, r->links.rewritten);
-    if (r->kept.spilled)
-        QP_COUNT(counters, spilled);
+    const struct qp_reply_row *row = qp_reply_row(which);
+    if (qp_request_answer_status(r->request) == 0) {
+        reply(r, which, 0, detail);
+        return;
+    }
+    qp_ending_cut(r, row->text, detail);
+    finish(r, END_CUT, 'T', row->code);
+}
+
+static void on_overdue(struct relayed *r)
+{
+    give_up(r, QP_REPLY_REQUEST_TIMEOUT, NULL);
 }
 
 /* The one end: whatever happened, the line is written, the server is told, and everything that was taken is given back. */
@@ -680,12 +641,11 @@ static void finish(struct relayed *r, enum ending how, char ended_by, const char
     struct qp_request *request = r->request;
     qp_view_cancel(&r->need);
     qp_pool_cancel(&r->waiter);
-    count_ending(r, how);
-    qp_relayed_log_access(r, ended_by, error);
+    qp_ending_log(r, how, ended_by, error);
     qp_relayed_set_state(r, STATE_DONE);
     qp_request_set_context(request, NULL);
     if (how == END_ANSWERED)
-        qp_request_finish(request, &r->attempt.head->trailers);
+        qp_request_finish(request, qp_answer_trailers(r));
     else if (how == END_REPLIED)
         qp_request_finish(request, NULL);
     else if (how == END_CUT)
@@ -697,7 +657,6 @@ static void finish(struct relayed *r, enum ending how, char ended_by, const char
 void qp_relay_on_gone(struct qp_request *request, enum qp_result why)
 {
     struct relayed *r = qp_request_context(request);
-    const struct qp_refusal *refusal = qp_request_refusal(request);
     if (r)
-        finish(r, END_GONE, why == QP_NET_TIMEOUT ? 'T' : refusal ? 'P' : 'C', refusal ? refusal->code : NULL);
+        finish(r, END_GONE, why == QP_NET_TIMEOUT ? 'T' : 'C', NULL);
 }

@@ -16,6 +16,7 @@ struct qp_rewrite {
     struct qp_slice target;           /* what the origin is asked for */
     struct qp_slice authority;        /* the origin's */
     struct qp_slice via;              /* pseudonym */
+    struct qp_slice instance;         /* see via.h */
     const struct qp_secret *token;
     bool static_token;    /* in X-API-TOKEN instead of Authorization: Bearer */
     bool plain_answer;    /* the answer may have to be rewritten: ask for no content coding */
@@ -25,8 +26,9 @@ struct qp_rewrite {
 /* Appends the whole head. It holds the token: the caller wipes the buffer after use. */
 void qp_rewrite_request(const struct qp_rewrite *rewrite, struct qp_buf *head);
 
-/* The Via line for the answer (RFC 9110 section 7.6.3), with CRLF. */
-void qp_rewrite_via(unsigned major, unsigned minor, struct qp_slice via, struct qp_buf *line);
+/* RFC 9110 section 7.6.2: true if the request is one whose Max-Forwards counts (OPTIONS, for TRACE is refused) and it has a valid one.
+ * *hops: how many more it may make; with 0 it is ours to answer. */
+bool qp_rewrite_max_forwards(const struct qp_message *message, uint64_t *hops);
 
 /* How the request's body goes to the origin: as it came; a method that usually has a body but came without one says Content-Length: 0 (the API answers 411
  * otherwise). */

@@ -42,6 +42,8 @@ static void finish_upload(struct relayed *r)
     qp_exchange_finish_request(r->attempt.exchange, &qp_request_message(r->request)->trailers);
     if (r->state == STATE_SEND)
         qp_relayed_set_state(r, STATE_WAIT_HEAD);
+    else
+        qp_answer_note_turn(r);
 }
 
 enum qp_result qp_upload_pump(struct relayed *r)
@@ -58,6 +60,10 @@ enum qp_result qp_upload_pump(struct relayed *r)
         if (!r->kept.whole)
             qp_kept_release(&r->kept, r->attempt.sent_bytes);
     }
+    if (qp_exchange_is_full(r->attempt.exchange))
+        qp_rate_run(&r->attempt.upload_rate, qp_loop_now_ms(r->relay->loop));
+    else
+        qp_rate_rest(&r->attempt.upload_rate, qp_loop_now_ms(r->relay->loop));
     if (r->attempt.sent_bytes < r->kept.total)
         qp_request_pause(r->request);
     else if (qp_request_has_ended(r->request))

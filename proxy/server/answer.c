@@ -223,7 +223,7 @@ void qp_answer_refuse(struct qp_request *request, const struct qp_refusal *refus
     struct qp_buf extra = {0};
     const char *type = "text/plain; charset=utf-8";
 
-    request->server->counters.refusals++;
+    qp_server_count_refusal(request->server, refusal->status);
     if (server->handler->refusal_body)
         type = server->handler->refusal_body(server->handler_context, request, refusal, &body);
     else

@@ -119,6 +119,11 @@ static void set_waiting(struct qp_census_member *member, bool is_waiting)
 
 /* ---- places ---- */
 
+bool qp_census_has_room(const struct qp_census *census)
+{
+    return census->limit == 0 || atomic_load(&census->open) < census->limit;
+}
+
 bool qp_census_take(struct qp_census *census)
 {
     uint32_t open = atomic_load(&census->open);

@@ -43,6 +43,7 @@ void qp_census_leave(struct qp_census_member *member);
 
 uint32_t qp_census_limit(const struct qp_census *census);
 uint32_t qp_census_limit_per_address(const struct qp_census *census);
+bool qp_census_has_room(const struct qp_census *census);
 /* A place for one connection; false: there is none. */
 bool qp_census_take(struct qp_census *census);
 void qp_census_give(struct qp_census *census);

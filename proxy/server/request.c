@@ -81,7 +81,7 @@ void qp_request_free(struct qp_request *request)
 void qp_request_disown(struct qp_request *request)
 {
     if (request->life.is_owned)
-        request->server->counters.requests_open--;
+        qp_count_less(&request->server->counters.requests_open);
     request->life.is_owned = false;
 }
 
@@ -185,7 +185,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
 {
     const uint64_t window_ms = now_ms - pace->window_ms;
 
-    if (bytes != pace->bytes) {
+    /* Signed: the kernel counts what it holds with its own overhead, so a number can be less than the one before. */
+    if ((int64_t)(bytes - pace->bytes) > 0) {
         pace->bytes = bytes;
         pace->moved_ms = now_ms;
     } else if (now_ms - pace->moved_ms >= limit_ms) {
@@ -193,7 +194,8 @@ bool qp_pace_is_slow(struct qp_pace *pace, uint64_t now_ms, uint64_t bytes, uint
     }
     if (window_ms < limit_ms)
         return false;
-    const bool is_slow = (bytes - pace->window_bytes) * 1000 < rate_bytes * window_ms;
+    const int64_t moved = (int64_t)(bytes - pace->window_bytes) * 1000;
+    const bool is_slow = moved < (int64_t)(rate_bytes * window_ms);
     pace->window_ms = now_ms;
     pace->window_bytes = bytes;
     return is_slow;

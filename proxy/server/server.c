@@ -44,8 +44,7 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
     server->handler_context = handler_context;
     server->census = opts->census;
     if (!server->census)
-        server->census = server->own_census =
-            qp_census_new(opts->connections, opts->connections_per_address);
+        server->census = server->own_census = qp_census_new(opts->connections, opts->connections_per_address);
     qp_census_join(server->census, &server->member, loop, on_look);
     qp_timer_init(&server->room, on_room);
     qp_timer_init(&server->shortage, qp_server_look_at_shortage);
@@ -116,10 +115,9 @@ static bool make_room(struct qp_server *server)
         qp_timer_arm(server->loop, &server->room, QP_REST_MS - rest_ms);
         return false;
     }
-    server->counters.connections_evicted++;
     qp_log_line(QP_LOG_DEBUG, "server", session->conn_id, session->request_count,
                 "closed after %llu ms of rest: others need its place", (unsigned long long)rest_ms);
-    qp_session_close(session, QP_SESSION_STAGED);
+    qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_ROOM);
     return true;
 }
 
@@ -151,12 +149,12 @@ static void on_unused(void *owner)
     qp_census_give(((struct port *)owner)->server->census);
 }
 
-/* A server that waits polls again: whether there is a place for whoever waits is asked then. */
+/* A server that waits polls again once there is a place, and not before: servers that wait would wake each other for ever. */
 static void on_look(struct qp_census_member *member)
 {
     struct qp_server *server = QP_CONTAINER_OF(member, struct qp_server, member);
 
-    if (server->is_full) {
+    if (server->is_full && qp_census_has_room(server->census)) {
         qp_census_stop_waiting(member);
         qp_server_hold(server, false, server->is_short);
     } else if (qp_census_is_waited_for(server->census)) {
@@ -182,15 +180,16 @@ static void turn_away(struct qp_server *server, struct qp_session *session)
 {
     char text[QP_CLIENT_TEXT_BYTES];
 
-    server->counters.connections_refused++;
+    qp_count(&server->counters.connections_refused);
     server->turned_log_count++;
     if (may_log(server, &server->turned_log_ms)) {
-        qp_log_warn("server",
-                    "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
-                    "address is %u (limits.connections_per_address)",
-                    (unsigned long long)server->turned_log_count,
-                    qp_client_address_format(&session->client, text, sizeof(text)),
-                    qp_census_limit_per_address(server->census));
+        qp_log_warn(
+            "server",
+            "%llu connections were answered 503 too_many_connections, the last from %s: the limit for one "
+            "address is %u (limits.connections_per_address)",
+            (unsigned long long)server->turned_log_count,
+            qp_client_address_format(&session->client, text, sizeof(text)),
+            qp_census_limit_per_address(server->census));
         server->turned_log_count = 0;
     }
     qp_session_turn_away(session);
@@ -203,19 +202,20 @@ static void on_accepted(void *owner, struct qp_stream *stream, const struct qp_a
     struct qp_client_address client;
 
     qp_client_address_set(&client, from);
-    server->counters.connections_accepted++;
-    server->counters.connections_open++;
+    qp_count(&server->counters.connections_accepted);
+    qp_count(&server->counters.connections_open);
     struct qp_session *session = qp_session_open(server, stream, &client, port->id, port->tls);
     session->is_counted = qp_census_add_address(server->census, &client);
     if (!session->is_counted)
         turn_away(server, session);
 }
 
-void qp_server_session_closed(struct qp_server *server)
+void qp_server_session_closed(struct qp_server *server, enum qp_server_closed why)
 {
-    server->counters.connections_open--;
+    qp_count(&server->counters.closed[why]);
+    qp_count_less(&server->counters.connections_open);
     qp_census_give(server->census);
-    if (server->drain_done && server->counters.connections_open == 0)
+    if (server->drain_done && qp_count_of(&server->counters.connections_open) == 0)
         qp_later(server->loop, &server->drained);
 }
 
@@ -267,17 +267,17 @@ static void close_idle(struct qp_list *sessions)
     QP_LIST_FOR_EACH_SAFE (link, sessions) {
         struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
         if (qp_session_is_idle(session))
-            qp_session_close(session, QP_SESSION_STAGED);
+            qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_STOP);
     }
 }
 
 static void cancel_sessions(struct qp_server *server)
 {
     QP_LIST_FOR_EACH_SAFE (link, &server->resting) {
-        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
+        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link), QP_CLOSED_STOP);
     }
     QP_LIST_FOR_EACH_SAFE (link, &server->sessions) {
-        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link));
+        qp_session_cancel(QP_CONTAINER_OF(link, struct qp_session, link), QP_CLOSED_STOP);
     }
 }
 
@@ -292,7 +292,7 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
     close_idle(&server->resting);
     close_idle(&server->sessions); /* empty lines came */
     qp_timer_arm(server->loop, &server->drain_timer, limit_ms);
-    if (server->counters.connections_open == 0)
+    if (qp_count_of(&server->counters.connections_open) == 0)
         qp_later(server->loop, &server->drained);
 }
 
@@ -300,8 +300,8 @@ static void on_drain_limit(struct qp_timer *timer)
 {
     struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, drain_timer);
 
-    qp_log_warn("server", "cutting %u connections that did not end in time",
-                server->counters.connections_open);
+    qp_log_warn("server", "cutting %llu connections that did not end in time",
+                (unsigned long long)qp_count_of(&server->counters.connections_open));
     cancel_sessions(server);
 }
 
@@ -342,7 +342,35 @@ void qp_server_close(struct qp_server **server)
         end(closed);
 }
 
+/* ---- what it has done ---- */
+
+static const uint16_t refusal_statuses[] = {
+#define STATUS(status) status,
+    QP_SERVER_REFUSAL_MAP(STATUS)
+#undef STATUS
+};
+
+void qp_server_count_refusal(struct qp_server *server, unsigned status)
+{
+    unsigned row = 0;
+
+    while (row < QP_REFUSAL_STATUSES - 1 && refusal_statuses[row] != status)
+        row++;
+    qp_count(&server->counters.refusals_by_status[row]);
+}
+
 struct qp_server_counters qp_server_counters(const struct qp_server *server)
 {
-    return server->counters;
+    struct qp_server_counters now = {
+#define READ(name, text) .name = qp_count_of(&server->counters.name),
+        QP_SERVER_COUNTER_MAP(READ, READ)
+#undef READ
+    };
+    for (unsigned i = 0; i < QP_CLOSED_COUNT; i++)
+        now.closed[i] = qp_count_of(&server->counters.closed[i]);
+    for (unsigned i = 0; i < QP_REFUSAL_STATUSES; i++) {
+        now.refusals_by_status[i] = qp_count_of(&server->counters.refusals_by_status[i]);
+        now.refusals += now.refusals_by_status[i];
+    }
+    return now;
 }

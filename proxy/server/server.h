@@ -24,7 +24,7 @@
 #include "base/result.h"
 #include "http/parse.h"
 #include "net/address.h"
-#include <stdint.h>
+#include "server/counters.h"
 
 struct qp_census;
 struct qp_loop;
@@ -64,16 +64,16 @@ struct qp_server_opts {
     uint32_t
         body_rate_bytes; /* the least average bytes a second of a request body and of an answer's taking, after client_body_ms; 0: off */
     struct qp_parse_limits limits;
-    uint64_t body_bytes;              /* largest request body; 0: no limit. 413 */
-    struct qp_census
-        *census; /* counts the connections of several servers together; NULL: of this one alone, by the next two */
-    uint32_t connections; /* 0: off; above, resting connections are ended and accepting pauses */
+    uint64_t body_bytes; /* largest request body; 0: no limit. 413 */
+    struct qp_census *
+        census; /* counts the connections of several servers together; NULL: of this one alone, by the next two */
+    uint32_t connections;             /* 0: off; above, resting connections are ended and accepting pauses */
     uint32_t connections_per_address; /* 0: off; above, 503 */
     uint32_t requests_per_connection; /* 0: off */
     bool sheds; /* while memory is short (base/alloc.h) accepting pauses, and requests are answered 503 */
-    uint64_t first_conn_id;           /* and then every conn_id_step-th: ids are unique over the workers */
-    uint64_t conn_id_step;            /* 0: every one */
-    const char *error_field;          /* field name that carries a refusal's code: "X-Qproxy-Error" */
+    uint64_t first_conn_id;  /* and then every conn_id_step-th: ids are unique over the workers */
+    uint64_t conn_id_step;   /* 0: every one */
+    const char *error_field; /* field name that carries a refusal's code: "X-Qproxy-Error" */
 };
 
 /* Copies the options; borrows the handler and its context. */
@@ -90,16 +90,7 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
 /* Cuts what is left (each request's `gone` is called) and frees. *server becomes NULL. */
 void qp_server_close(struct qp_server **server);
 
-struct qp_server_counters {
-    uint64_t connections_accepted;
-    uint64_t connections_refused; /* per-address limit */
-    uint64_t connections_evicted; /* they rested, and others needed their places */
-    uint64_t requests;            /* handed to the handler */
-    uint64_t refusals;            /* answered by the server itself */
-    uint64_t gone;                /* ended by the client */
-    uint32_t connections_open;
-    uint32_t requests_open;
-};
+/* Any thread, as long as the server lives. */
 struct qp_server_counters qp_server_counters(const struct qp_server *server);
 
 /* ---- the request, seen by a handler ---- */

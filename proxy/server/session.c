@@ -62,6 +62,29 @@ static uint64_t linger_ms(const struct qp_session *session)
     return QP_LINGER_MS + (is_owing ? session->server->opts.client_body_ms : 0);
 }
 
+/* The head is one that counts: its first byte came, or it is refused. */
+static void count_head(struct qp_request *request)
+{
+    struct qp_server *server = request->server;
+
+    if (request->life.head != QP_HEAD_UNCOUNTED)
+        return;
+    request->life.head = QP_HEAD_OPEN;
+    qp_count(&server->counters.heads);
+    qp_count(&server->counters.heads_open);
+}
+
+/* What became of the head, once. */
+static void count_head_end(struct qp_request *request, _Atomic uint64_t *end)
+{
+    if (request->life.head == QP_HEAD_COUNTED)
+        return;
+    count_head(request);
+    request->life.head = QP_HEAD_COUNTED;
+    qp_count_less(&request->server->counters.heads_open);
+    qp_count(end);
+}
+
 uint64_t qp_session_rest_ms(const struct qp_session *session)
 {
     const struct qp_server *server = session->server;
@@ -77,12 +100,14 @@ static void move_to(struct qp_session *session, struct qp_list *list)
     qp_list_append(list, &session->link);
 }
 
-void qp_session_close(struct qp_session *session, enum qp_session_end how)
+void qp_session_close(struct qp_session *session, enum qp_session_end how, enum qp_server_closed why)
 {
     struct qp_server *server = session->server;
 
     qp_timer_deinit(&session->timer);
     if (session->request) {
+        if (session->request->life.head == QP_HEAD_OPEN)
+            count_head_end(session->request, &server->counters.unfinished);
         qp_request_disown(session->request);
         qp_request_give(session->request);
     }
@@ -94,7 +119,7 @@ void qp_session_close(struct qp_session *session, enum qp_session_end how)
         qp_census_remove_address(server->census, &session->client);
     qp_list_remove(&session->link);
     qp_free(session);
-    qp_server_session_closed(server);
+    qp_server_session_closed(server, why);
 }
 
 /* An empty line may have come before the head that is waited for: it is not lent for nothing, for empty lines are counted. */
@@ -111,15 +136,15 @@ static void tell_gone(struct qp_request *request, enum qp_result why)
     if (!request->life.is_owned)
         return;
     qp_request_disown(request);
-    request->server->counters.gone++;
+    qp_count(&request->server->counters.gone);
     request->server->handler->gone(request, why);
 }
 
-void qp_session_cancel(struct qp_session *session)
+void qp_session_cancel(struct qp_session *session, enum qp_server_closed why)
 {
     if (session->request)
         tell_gone(session->request, QP_SELF_CANCELED);
-    qp_session_close(session, QP_SESSION_CUT);
+    qp_session_close(session, QP_SESSION_CUT, why);
 }
 
 /* ---- reading a request ---- */
@@ -171,6 +196,7 @@ static void refuse(struct qp_request *request, const struct qp_refusal *refusal,
     const struct qp_handler *handler = request->server->handler;
     const bool is_unanswered = request->life.answer == QP_ANSWER_NONE;
 
+    count_head_end(request, &request->server->counters.refused);
     if (request->life.input == QP_INPUT_HEAD)
         session->request_count++;
     if (!request->life.is_owned && is_unanswered)
@@ -213,8 +239,8 @@ static void take_head(struct qp_request *request)
         return;
     }
     request->life.is_owned = true;
-    server->counters.requests++;
-    server->counters.requests_open++;
+    count_head_end(request, &server->counters.requests);
+    qp_count(&server->counters.requests_open);
     server->handler->head(server->handler_context, request);
 }
 
@@ -259,6 +285,8 @@ static void parse(struct qp_request *request, struct qp_slice *input)
     while (wants_input(request)) {
         switch (qp_parser_next(&request->parser, input, &piece)) {
         case QP_PARSE_MORE:
+            if (is_in_head(request))
+                count_head(request);
             if (!was_in_head && is_in_head(request))
                 begin_head(request->session);
             /* A head that comes in pieces grows, and there are many clients. */
@@ -329,7 +357,7 @@ static void go_idle(struct qp_session *session)
     qp_request_give(session->request);
     qp_session_adjust_reading(session);
     if (session->has_ended || session->server->is_draining) {
-        qp_session_close(session, QP_SESSION_STAGED);
+        qp_session_close(session, QP_SESSION_STAGED, session->has_ended ? QP_CLOSED_CLIENT : QP_CLOSED_STOP);
         return;
     }
     qp_timer_arm(session->server->loop, &session->timer, session->server->opts.client_idle_ms);
@@ -364,7 +392,8 @@ static void cut_short(struct qp_session *session)
 
     if (request->life.answer != QP_ANSWER_DONE && !qp_session_is_idle(session))
         refuse(request, qp_refusal_get(QP_REFUSAL_CUT), QP_HTTP_TRUNCATED);
-    qp_session_close(session, request->life.answer == QP_ANSWER_CUT ? QP_SESSION_CUT : QP_SESSION_STAGED);
+    qp_session_close(session, request->life.answer == QP_ANSWER_CUT ? QP_SESSION_CUT : QP_SESSION_STAGED,
+                     QP_CLOSED_CLIENT);
 }
 
 /* True if a next request has come to where it can be looked at again; else the session may be gone. */
@@ -375,9 +404,9 @@ static bool advance(struct qp_session *session)
     const bool is_last = !life->keep || session->server->is_draining;
 
     if (life->answer == QP_ANSWER_CUT)
-        qp_session_cancel(session); /* where the handler did not ask for the cut, it is told */
+        qp_session_cancel(session, QP_CLOSED_CUT); /* where the handler did not ask for the cut, it is told */
     else if (life->answer == QP_ANSWER_DONE && is_last)
-        qp_session_close(session, QP_SESSION_STAGED);
+        qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_ANSWERED);
     else if (life->answer == QP_ANSWER_DONE && life->input == QP_INPUT_DONE)
         return next_request(session);
     else if (session->has_ended && life->input != QP_INPUT_DONE)
@@ -404,7 +433,7 @@ static void on_settle(struct qp_job *job)
 void qp_session_turn_away(struct qp_session *session)
 {
     if (session->is_tls) { /* nothing can be said before the handshake */
-        qp_session_close(session, QP_SESSION_QUIET);
+        qp_session_close(session, QP_SESSION_QUIET, QP_CLOSED_ROOM);
         return;
     }
     begin_request(session);
@@ -422,7 +451,7 @@ static void on_end(void *owner)
     if (session->request)
         settle(session);
     else
-        qp_session_close(session, QP_SESSION_STAGED);
+        qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_CLIENT);
 }
 
 static void on_drained(void *owner)
@@ -443,7 +472,7 @@ static void on_failed(void *owner, enum qp_result why)
 
     if (session->request)
         tell_gone(session->request, why);
-    qp_session_close(session, QP_SESSION_QUIET);
+    qp_session_close(session, QP_SESSION_QUIET, QP_CLOSED_CLIENT);
 }
 
 /* ---- time ---- */
@@ -469,10 +498,10 @@ static bool is_slow_to_send(struct qp_request *request, uint64_t now_ms)
 static bool is_slow_to_take(struct qp_request *request, uint64_t now_ms)
 {
     const struct qp_server_opts *opts = &request->server->opts;
-    const size_t pending = qp_stream_pending_bytes(request->session->stream);
-    const uint64_t taken = request->life.out_bytes - pending;
+    const struct qp_stream *stream = request->session->stream;
+    const uint64_t taken = request->life.out_bytes - qp_stream_untaken_bytes(stream);
 
-    if (pending == 0) {
+    if (qp_stream_pending_bytes(stream) == 0) {
         qp_pace_restart(&request->life.out, now_ms, taken);
         return false;
     }
@@ -488,7 +517,7 @@ static void look_at_pace(struct qp_session *session)
         request->life.refusal = &qp_refusal_taking_time;
         log_refusal(session, &qp_refusal_taking_time);
         tell_gone(request, QP_NET_TIMEOUT);
-        qp_session_close(session, QP_SESSION_CUT);
+        qp_session_close(session, QP_SESSION_CUT, QP_CLOSED_SLOW);
         return;
     }
     qp_timer_arm(session->server->loop, &session->timer, pace_tick_ms(session->server));
@@ -506,7 +535,7 @@ static void on_timer(struct qp_timer *timer)
     if (qp_session_is_idle(session)) {
         /* The end of the last answer may still be on its way to a slow client. */
         const bool is_owing = qp_stream_pending_bytes(session->stream) > 0;
-        qp_session_close(session, is_owing ? QP_SESSION_STAGED : QP_SESSION_QUIET);
+        qp_session_close(session, is_owing ? QP_SESSION_STAGED : QP_SESSION_QUIET, QP_CLOSED_IDLE);
     } else if (request->life.input == QP_INPUT_HEAD) {
         refuse(request, &qp_refusal_head_time, QP_NET_TIMEOUT);
         settle(session);

@@ -31,7 +31,7 @@ enum {
     QP_REST_MS = 1000,   /* a connection that has rested for less is not ended for others */
     QP_PIPELINED_AT_ONCE = 16,
     QP_REFUSALS_LOGGED = 10, /* a second, beside their access lines */
-    QP_REQUESTS_WARM = 64, /* requests kept for the next ones */
+    QP_REQUESTS_WARM = 64,   /* requests kept for the next ones */
     QP_CLIENT_TEXT_BYTES = 64
 };
 
@@ -50,6 +50,9 @@ struct qp_session {
     bool is_paused;
     bool is_counted; /* by its address */
 };
+
+/* Where the request is in the server's counters. */
+enum qp_head_count { QP_HEAD_UNCOUNTED, QP_HEAD_OPEN, QP_HEAD_COUNTED };
 
 enum qp_input_state { QP_INPUT_HEAD, QP_INPUT_BODY, QP_INPUT_DONE };
 enum qp_answer_state { QP_ANSWER_NONE, QP_ANSWER_BEGUN, QP_ANSWER_DONE, QP_ANSWER_CUT };
@@ -76,6 +79,7 @@ struct qp_request_life {
     uint64_t begun_ms;                /* when its head's first byte came, if not all at once; else 0 */
     enum qp_input_state input;
     enum qp_answer_state answer;
+    enum qp_head_count head;
     enum qp_body_kind framing; /* of the answer */
     uint16_t status;
     bool is_owned;  /* the handler has it: `head` was called, neither end has come */
@@ -111,7 +115,13 @@ struct qp_server {
     struct qp_census *census;
     struct qp_census *own_census;
     struct qp_census_member member;
-    struct qp_server_counters counters;
+    struct {
+#define QP_SERVER_COUNTED(name, text) _Atomic uint64_t name;
+        QP_SERVER_COUNTER_MAP(QP_SERVER_COUNTED, QP_SERVER_COUNTED)
+#undef QP_SERVER_COUNTED
+        _Atomic uint64_t closed[QP_CLOSED_COUNT];
+        _Atomic uint64_t refusals_by_status[QP_REFUSAL_STATUSES];
+    } counters;
     uint64_t next_conn_id;
 
     uint64_t date_until_ms; /* the text is right until then */
@@ -145,11 +155,11 @@ struct qp_session *qp_session_open(struct qp_server *server, struct qp_stream *s
 void qp_session_turn_away(struct qp_session *session);
 /* How long it has waited for a request. */
 uint64_t qp_session_rest_ms(const struct qp_session *session);
-void qp_session_close(struct qp_session *session, enum qp_session_end how);
+void qp_session_close(struct qp_session *session, enum qp_session_end how, enum qp_server_closed why);
 /* Nothing is asked and nothing owed. */
 bool qp_session_is_idle(const struct qp_session *session);
 /* Tells the handler, if it has a request, and cuts. */
-void qp_session_cancel(struct qp_session *session);
+void qp_session_cancel(struct qp_session *session, enum qp_server_closed why);
 /* Makes reading follow the states. */
 void qp_session_adjust_reading(struct qp_session *session);
 
@@ -162,9 +172,10 @@ void qp_server_look_at_shortage(struct qp_timer *timer);
 /* Accepting pauses while either is true: there is no place for a connection, memory is short. */
 void qp_server_hold(struct qp_server *server, bool is_full, bool is_short);
 /* With the session already out of the lists. */
-void qp_server_session_closed(struct qp_server *server);
+void qp_server_session_closed(struct qp_server *server, enum qp_server_closed why);
 /* A session has begun to rest. */
 void qp_server_session_rests(struct qp_server *server);
+void qp_server_count_refusal(struct qp_server *server, unsigned status);
 struct qp_slice qp_server_date(struct qp_server *server);
 
 /* request.c */

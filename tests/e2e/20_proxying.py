@@ -43,11 +43,11 @@ def via_is_added_in_both_directions_behind_what_was_there(env):
     origin, proxy = plain(env, answering(fields=["Via: 1.1 edge"]))
     response = proxy.exchange(fields=[("Via", "1.0 fred, 1.1 barney")])
     sent = b", ".join(origin.requests[0].all("Via"))
-    assert re.fullmatch(rb"1\.0 fred, 1\.1 barney, (HTTP/)?1\.1 \S+", sent), sent
+    assert re.fullmatch(rb"1\.0 fred, 1\.1 barney, (HTTP/)?1\.1 \S+ \([0-9a-f]{8}\)", sent), sent
     got = b", ".join(response.all("Via"))
     assert re.fullmatch(rb"1\.1 edge(, (HTTP/)?1\.1 \S+)?", got), got
     proxy.exchange(version="1.0", host=None)
-    assert re.fullmatch(rb"(HTTP/)?1\.0 \S+", origin.requests[1].get("Via")), origin.requests[1].get("Via")
+    assert re.fullmatch(rb"(HTTP/)?1\.0 \S+ \([0-9a-f]{8}\)", origin.requests[1].get("Via")), origin.requests[1].get("Via")
 
 
 CREDENTIALS = {

@@ -125,8 +125,15 @@ def the_counters_add_up(env):
     relay = found["relay"]
     assert relay["requests"] == relay["answered"] == 91 and relay["own_replies"] == 0, relay
     assert relay["attempts"] == len(one.requests) + len(two.requests) == 92 and relay["replays"] == 1, relay
-    for name in relay:
-        assert sum(worker["relay"][name] for worker in found["workers"]) == relay[name], name
+    client = found["client"]
+    assert client["heads"] == client["requests"] == 91 and client["refused"] == client["unfinished"] == 0, client
+    assert client["connections_accepted"] == sum(client["connections_closed"].values()) + client["connections_open"] == 91, client
+    for group in ("relay", "client"):
+        for name, value in found[group].items():
+            parts = [worker[group][name] for worker in found["workers"]]
+            for label in value if isinstance(value, dict) else ():
+                assert sum(part[label] for part in parts) == value[label], (name, label)
+            assert isinstance(value, dict) or sum(parts) == value, name
     assert len(found["workers"]) == 3
     by_name = {account["name"]: account for account in found["accounts"]}
     assert by_name["one"]["generation"] == by_name["one"]["token_calls"] == len(one.token_calls) == 2
@@ -138,7 +145,10 @@ def the_counters_add_up(env):
 
     metrics = metrics_of(env, proxy)
     for name, value in relay.items():
-        assert sum(metrics['qproxy_relay_%s_total{worker="%d"}' % (name, number)] for number in range(3)) == value
+        if not isinstance(value, dict):
+            assert sum(metrics['qproxy_relay_%s_total{worker="%d"}' % (name, number)] for number in range(3)) == value
+    closed = 'qproxy_client_connections_closed_total{worker="%d",reason="answered"}'
+    assert sum(metrics[closed % number] for number in range(3)) == client["connections_closed"]["answered"]
     for name in ("one", "two"):
         dials = sum(metrics['qproxy_origin_dials_total{account="%s",worker="%d"}' % (name, number)] for number in range(3))
         assert dials == by_name[name]["origin"]["dials"]

@@ -37,13 +37,14 @@ static unsigned counters(struct order *order)
     si_lock(world);
     si_counters_write(&world->counters, &world->tokens, param(order, "echoes", ECHOES_LISTED), &order->out);
     si_unlock(world);
-    qp_buf_append_fmt(
-        &order->out,
-        ",\"connections\":{\"open\":%u,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,\"refusals\":%llu,"
-        "\"gone\":%llu}",
-        loops.server.connections_open, loops.streams, (unsigned long long)loops.server.connections_accepted,
-        (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
-        (unsigned long long)loops.server.gone);
+    qp_buf_append_fmt(&order->out,
+                      ",\"connections\":{\"open\":%llu,\"streams\":%u,\"accepted\":%llu,\"requests\":%llu,"
+                      "\"refusals\":%llu,"
+                      "\"gone\":%llu}",
+                      (unsigned long long)loops.server.connections_open, loops.streams,
+                      (unsigned long long)loops.server.connections_accepted,
+                      (unsigned long long)loops.server.requests, (unsigned long long)loops.server.refusals,
+                      (unsigned long long)loops.server.gone);
     qp_buf_append_fmt(&order->out, ",\"handshakes\":{\"full\":%llu,\"resumed\":%llu,\"failed\":%llu}}\n",
                       (unsigned long long)loops.tls.full_handshakes,
                       (unsigned long long)loops.tls.resumed_handshakes,

@@ -14,15 +14,16 @@
 struct bench bench;
 
 static const char *const NAMES[FAKE_ACCOUNTS] = {"main", "other", "third", "key"};
-static const struct qp_admin_counter RELAY[] = {{"requests", "requests taken", false},
-                                                {"own_replies", "answers of our own", false}};
-static const struct qp_admin_counter POOL[] = {{"idle", "idle ones", true}};
+static const struct qp_admin_counter COUNTERS[] = {
+    {"requests", "requests taken", false, "relay", NULL, NULL},
+    {"own_replies", "answers of our own", false, "relay", NULL, NULL}};
+static const struct qp_admin_counter POOL[] = {{"idle", "idle ones", true, NULL, NULL, NULL}};
 
-static void read_numbers(void *context, unsigned worker, uint64_t *relay, uint64_t *pool)
+static void read_numbers(void *context, unsigned worker, uint64_t *counters, uint64_t *pool)
 {
     assert_ptr_equal(context, &bench);
-    relay[0] = bench.count + worker;
-    relay[1] = 0;
+    counters[0] = bench.count + worker;
+    counters[1] = 0;
     for (unsigned i = 0; i < FAKE_ACCOUNTS; i++)
         pool[i] = i;
 }
@@ -61,7 +62,7 @@ void bench_begin_with(const struct bench_opts *opts)
         .redirect_uris = bench.redirect_uris,
         .account_count = FAKE_ACCOUNTS,
         .worker_count = 2,
-        .relay = {RELAY, 2},
+        .counters = {COUNTERS, 2},
         .pool = {POOL, 1},
         .read = read_numbers,
         .context = &bench,

@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
-static const struct qp_admin_counter RELAY[] = {{"requests", "requests taken", false},
-                                                {"own_replies", "answers of our own", false}};
-static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false}, {"idle", "idle ones", true}};
-static const uint64_t RELAY_VALUES[] = {10, 7, 100000, 70};
+static const struct qp_admin_counter COUNTERS[] = {
+    {"requests", "requests taken", false, "relay", NULL, NULL},
+    {"own_replies", "answers of our own", false, "relay", NULL, NULL}};
+static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false, NULL, NULL, NULL},
+                                               {"idle", "idle ones", true, NULL, NULL, NULL}};
+static const uint64_t WORKER_VALUES[] = {10, 7, 100000, 70};
 static const uint64_t POOL_VALUES[] = {1, 2, 10, 20};
 
 #define MINE "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -57,9 +59,9 @@ static int begin(void **state)
         .vault = {.is_configured = true, .is_writable = true},
         .history = &bench.history,
         .worker_count = 2,
-        .relay = {RELAY, 2},
+        .counters = {COUNTERS, 2},
         .pool = {POOL, 2},
-        .relay_values = RELAY_VALUES,
+        .worker_values = WORKER_VALUES,
         .pool_values = POOL_VALUES,
     };
     bench.viewer = (struct qp_page_viewer){

@@ -11,11 +11,17 @@
 
 #define HOSTILE "</td><script>alert(\"1\")</script>\\ \xff\n# TYPE x counter"
 
-static const struct qp_admin_counter RELAY[] = {{"requests", "requests taken", false},
-                                                {"answered", "passed on", false}};
-static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false}, {"idle", "idle ones", true}};
+static const struct qp_admin_counter COUNTERS[] = {
+    {"requests", "requests taken", false, "relay", NULL, NULL},
+    {"answered", "answers passed on", false, "relay", NULL, NULL},
+    {"connections_open", "open ones", true, "client", NULL, NULL},
+    {"connections_closed", "closed ones", false, "client", "reason", "idle"},
+    {"connections_closed", "closed ones", false, "client", "reason", "cut"},
+};
+static const struct qp_admin_counter POOL[] = {{"dials", "dials begun", false, NULL, NULL, NULL},
+                                               {"idle", "idle ones", true, NULL, NULL, NULL}};
 /* Two workers; two accounts. */
-static const uint64_t RELAY_VALUES[] = {10, 7, 100, 70};
+static const uint64_t WORKER_VALUES[] = {10, 7, 1, 2, 3, 100, 70, 4, 5, 6};
 static const uint64_t POOL_VALUES[] = {1, 2, 3, 4, 10, 20, 30, 40};
 
 static const struct qp_identity NOBODY;
@@ -73,9 +79,9 @@ static struct qp_admin_snapshot a_snapshot(void)
         .log_lost_lines = 7,
         .history = &history,
         .worker_count = 2,
-        .relay = {RELAY, 2},
+        .counters = {COUNTERS, 5},
         .pool = {POOL, 2},
-        .relay_values = RELAY_VALUES,
+        .worker_values = WORKER_VALUES,
         .pool_values = POOL_VALUES,
     };
 }
@@ -199,6 +205,10 @@ static void status_is_json_with_all_numbers(void **state)
     assert_int_equal(number(child(json, "relay", -1), "requests"), 110);
     assert_int_equal(number(child(json, "relay", -1), "answered"), 77);
     assert_int_equal(number(child(child(json, "workers", 1), "relay", -1), "answered"), 70);
+    assert_int_equal(number(child(json, "client", -1), "connections_open"), 5);
+    const cJSON *closed = child(child(json, "client", -1), "connections_closed", -1);
+    assert_int_equal(number(closed, "idle"), 7);
+    assert_int_equal(number(closed, "cut"), 9);
     assert_non_null(strstr(text(child(json, "accounts", 1), "reason"), "<script>")); /* a text, not markup */
     cJSON_Delete(json);
     qp_buf_deinit(&out);
@@ -358,6 +368,12 @@ static void metrics_say_what_status_says(void **state)
         "\nqproxy_account_state{account=\"main\",state=\"stale\"} 0\n",
         "\n# HELP qproxy_relay_requests_total requests taken\n# TYPE qproxy_relay_requests_total counter\n",
         "\nqproxy_relay_requests_total{worker=\"0\"} 10\nqproxy_relay_requests_total{worker=\"1\"} 100\n",
+        "\n# TYPE qproxy_client_connections_open gauge\nqproxy_client_connections_open{worker=\"0\"} 1\n",
+        "\n# HELP qproxy_client_connections_closed_total closed ones\n# TYPE "
+        "qproxy_client_connections_closed_total counter\n"
+        "qproxy_client_connections_closed_total{worker=\"0\",reason=\"idle\"} 2\n"
+        "qproxy_client_connections_closed_total{worker=\"1\",reason=\"idle\"} 5\n"
+        "qproxy_client_connections_closed_total{worker=\"0\",reason=\"cut\"} 3\n",
         "\n# TYPE qproxy_origin_idle gauge\nqproxy_origin_idle{account=\"main\",worker=\"0\"} 2\n",
         "\nqproxy_origin_dials_total{account=\"main\",worker=\"1\"} 10\n",
     };

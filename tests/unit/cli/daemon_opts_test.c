@@ -9,8 +9,10 @@
 
 static const char *const TEXT =
     "{\"listen\": [\"127.0.0.1:0\", \"unix:/tmp/a\"], \"workers\": 3,"
-    " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7},"
-    " \"timeouts\": {\"origin_handshake\": \"700ms\", \"origin_resolve\": \"9s\"},"
+    " \"limits\": {\"connections\": 10, \"waiting\": 4, \"origin_connections\": 7, \"origin_rate\": \"9B\", "
+    "\"retry_budget\": \"off\"},"
+    " \"timeouts\": {\"origin_handshake\": \"700ms\", \"origin_resolve\": \"9s\", \"request\": \"11s\", "
+    "\"stream_wait\": \"12s\", \"token_wait\": \"13s\"},"
     " \"replay\": {\"memory\": \"1MiB\", \"memory_total\": \"30MiB\"},"
     " \"log\": {\"access\": \"off\"},"
     " \"vault\": {\"path\": \"/v/ault\", \"key\": \"file:" QP_TEST_CERTS "/vault.key\", \"old_key\": "
@@ -58,6 +60,29 @@ static int end(void **state)
     qp_daemon_opts_deinit(&stage.opts);
     qp_config_free(&stage.config);
     return 0;
+}
+
+static void each_time_and_rate_has_its_own_setting(void **state)
+{
+    (void)state;
+    assert_int_equal(stage.opts.relay.request_ms, 11000);
+    assert_int_equal(stage.opts.relay.stream_wait_ms, 12000);
+    assert_int_equal(stage.opts.view.token_wait_ms, 13000);
+    assert_int_equal(stage.opts.relay.origin_rate_bytes, 9);
+    assert_int_equal(stage.opts.relay.retry_per_cent, 0);
+}
+
+/* What Via tells one process from the next one by. */
+static void each_process_has_a_name_of_its_own(void **state)
+{
+    struct qp_daemon_opts other;
+    char error[128];
+    (void)state;
+    assert_int_equal(qp_daemon_opts_init(&other, stage.config, error, sizeof error), QP_OK);
+    assert_int_equal(strlen(stage.opts.relay.instance), 8);
+    assert_int_equal(strspn(stage.opts.relay.instance, "0123456789abcdef"), 8);
+    assert_string_not_equal(stage.opts.relay.instance, other.relay.instance);
+    qp_daemon_opts_deinit(&other);
 }
 
 /* "10 for all" must not become less than 10, nor 10 for each. */
@@ -152,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_of_the_process_are_shared_out),
+        cmocka_unit_test(each_time_and_rate_has_its_own_setting),
+        cmocka_unit_test(each_process_has_a_name_of_its_own),
         cmocka_unit_test(listeners_know_their_account),
         cmocka_unit_test(each_room_is_told_the_same_accounts_in_the_same_order),
         cmocka_unit_test(what_a_sign_in_needs_is_handed_on),

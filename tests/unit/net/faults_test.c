@@ -134,7 +134,7 @@ static void an_end_that_cannot_be_announced_is_an_end_all_the_same(void **state)
     open_pair(AF_INET, &a, &b);
     qp_stream_resume(b.stream);
     shutdown_error = UV_ENOTCONN;
-    qp_stream_linger(&a.stream, 10000);
+    qp_stream_linger(&a.stream, 10000, 0);
     assert_null(a.stream);
     run_until(has_end, &b);
     close_end(&b);

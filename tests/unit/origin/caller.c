@@ -3,9 +3,14 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include <linux/filter.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 struct caller caller;
 static unsigned given_count;
@@ -92,8 +97,18 @@ int caller_begin(void **state)
     return 0;
 }
 
+/* What pool.h promises. */
+static void check_counters(const struct qp_pool *pool)
+{
+    const struct qp_pool_counters c = qp_pool_counters(pool);
+
+    assert_int_equal(c.dials, c.dial_failures + c.closed + c.streams + c.dialling);
+}
+
 int caller_end(void **state)
 {
+    if (caller.pool)
+        check_counters(caller.pool);
     qp_pool_close(&caller.pool);
     if (caller.listening >= 0)
         close(caller.listening);

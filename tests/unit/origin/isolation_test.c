@@ -130,9 +130,13 @@ static void begin(struct user *user)
     user->tags_left = user->framing == NO_BODY ? 0 : 1 + chance(40);
     total_reused += qp_exchange_is_reused(user->exchange);
     int len = snprintf(head, sizeof(head), "%s /%u HTTP/1.1\r\n",
-                       is_head ? "HEAD" : user->framing == NO_BODY ? "GET" : "POST", user->number);
+                       is_head                    ? "HEAD"
+                       : user->framing == NO_BODY ? "GET"
+                                                  : "POST",
+                       user->number);
     if (user->framing == SIZED)
-        len += snprintf(head + len, sizeof(head) - (size_t)len, "Content-Length: %u\r\n", user->tags_left * TAG_BYTES);
+        len += snprintf(head + len, sizeof(head) - (size_t)len, "Content-Length: %u\r\n",
+                        user->tags_left * TAG_BYTES);
     if (user->framing == CHUNKED)
         len += snprintf(head + len, sizeof(head) - (size_t)len, "Transfer-Encoding: chunked\r\n");
     len += snprintf(head + len, sizeof(head) - (size_t)len, "\r\n");
@@ -255,8 +259,9 @@ static void put_sized(struct end *end, unsigned tags)
 /* What comes behind a complete answer, in the same write. */
 static void put_stray(struct end *end)
 {
-    static const char *const strays[] = {"HTTP/1.1 200 OK\r\nX-Tag: poison\r\nContent-Length: 6\r\n\r\npoison", "H", "\r\n",
-                                         "HTTP/1.1 408 Late\r\nConnection: close\r\n\r\n", "HTTP/1.1 103 Late\r\n\r\n"};
+    static const char *const strays[] = {
+        "HTTP/1.1 200 OK\r\nX-Tag: poison\r\nContent-Length: 6\r\n\r\npoison", "H", "\r\n",
+        "HTTP/1.1 408 Late\r\nConnection: close\r\n\r\n", "HTTP/1.1 103 Late\r\n\r\n"};
 
     end->is_spent = true;
     qp_buf_append_str(&end->answer, strays[chance(sizeof(strays) / sizeof(strays[0]))]);

@@ -101,17 +101,28 @@ void qp_request_inform(struct qp_request *request, unsigned status, struct qp_sl
     request->got_continue |= status == 100;
 }
 
-/* The origin's answer, unless it says that it is ours. */
+/* The origin's answer has its fields; ours has none. */
 static void note_origin(struct qp_request *request, const struct qp_answer *answer)
 {
     const struct qp_exchange *exchange = ((struct relayed *)request->context)->attempt.exchange;
-    request->is_origins = !qp_slice_find(answer->extra, QP_SLICE("X-Qproxy-Error"));
+    request->is_origins = answer->fields != NULL;
+    WANT(!request->is_origins || !qp_slice_find(answer->extra, QP_SLICE("X-Qproxy-Error")));
     WANT(request->is_origins || answer->status != 401);
     if (!request->is_origins)
         return;
     WANT(exchange && exchange->response_begun && exchange->message.status == answer->status);
-    WANT(answer->fields == &exchange->message.fields);
+    WANT(answer->fields->count == exchange->message.fields.count);
     qp_buf_append(&request->wanted, qp_buf_slice(&exchange->wanted));
+}
+
+static void report_head(struct client_end *report, const struct qp_answer *answer)
+{
+    const struct qp_field *location =
+        answer->fields ? qp_fields_find(answer->fields, QP_FIELD_LOCATION) : NULL;
+    snprintf(report->extra, sizeof(report->extra), "%.*s", QP_SLICE_FMT(answer->extra));
+    report->announced = answer->length;
+    if (location)
+        snprintf(report->location, sizeof(report->location), "%.*s", QP_SLICE_FMT(location->value));
 }
 
 void qp_request_respond(struct qp_request *request, const struct qp_answer *answer)
@@ -123,7 +134,7 @@ void qp_request_respond(struct qp_request *request, const struct qp_answer *answ
     request->status = answer->status;
     request->announced = answer->length;
     if (request->report)
-        snprintf(request->report->extra, sizeof(request->report->extra), "%.*s", QP_SLICE_FMT(answer->extra));
+        report_head(request->report, answer);
 }
 
 void qp_request_send(struct qp_request *request, struct qp_slice piece)
@@ -157,12 +168,14 @@ static void end(struct qp_request *request)
 
 void qp_request_finish(struct qp_request *request, const struct qp_fields *trailers)
 {
-    bool no_body = qp_slice_is(request->message.method, QP_SLICE("HEAD"));
+    bool no_body = qp_slice_is(request->message.method, QP_SLICE("HEAD")) || request->status == 304;
     WANT(request->status != 0);
     WANT(no_body || request->announced == QP_LENGTH_UNKNOWN ||
          qp_buf_len(&request->answer) == request->announced);
     WANT(no_body || !request->is_origins || qp_buf_len(&request->answer) == qp_buf_len(&request->wanted));
     request->finished = true;
+    if (request->report)
+        request->report->has_trailers = trailers != NULL;
     end(request);
 }
 
@@ -204,6 +217,10 @@ struct qp_request *client_begin(const struct client_spec *spec)
         client->message.body_kind = spec->chunked ? QP_BODY_CHUNKED : QP_BODY_LENGTH;
     client->message.body_length = spec->chunked ? 0 : spec->body_bytes;
     add_field(client, QP_FIELD_HOST, "Host", "127.0.0.1:8080");
+    if (spec->takes_trailers)
+        add_field(client, QP_FIELD_TE, "TE", "trailers");
+    if (spec->fields[0])
+        add_field(client, qp_field_lookup(qp_slice_str(spec->fields[0])), spec->fields[0], spec->fields[1]);
     char *body = qp_buf_reserve(&client->body, spec->body_bytes + 1);
     for (size_t i = 0; i < spec->body_bytes; i++)
         body[i] = (char)world_random(256);

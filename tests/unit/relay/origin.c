@@ -150,6 +150,11 @@ bool qp_exchange_probe(struct qp_exchange *exchange)
     return !exchange->is_dead;
 }
 
+void qp_exchange_give_up(struct qp_exchange *exchange)
+{
+    WANT(exchange->head_sent && !exchange->is_released);
+}
+
 void qp_exchange_release(struct qp_exchange **slot)
 {
     struct qp_exchange *exchange = *slot;
@@ -263,6 +268,9 @@ void origin_head(struct qp_exchange *exchange, const struct origin_spec *spec)
                                    .reason = QP_SLICE("Reason")};
     WANT(qp_fields_add(&message->fields, &exchange->arena, QP_SLICE("Content-Type"), qp_slice_str(type)));
     message->fields.at[0].id = QP_FIELD_CONTENT_TYPE;
+    if (spec->fields[0])
+        WANT(qp_fields_add(&message->fields, &exchange->arena, qp_slice_str(spec->fields[0]),
+                           qp_slice_str(spec->fields[1])));
     if (no_body)
         message->body_kind = QP_BODY_NONE;
     else if (spec->links)

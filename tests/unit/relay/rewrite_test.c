@@ -154,6 +154,27 @@ static void an_old_client_is_named_in_via_and_spoken_for_in_1_1(void **state)
           "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nVia: 1.0 qproxy\r\n" TOKEN);
 }
 
+static void via_tells_which_process_it_was(void **state)
+{
+    const struct qp_rewrite opts = {.instance = QP_SLICE("0a1b2c3d")};
+    check(&opts, "GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 edge\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nVia: 1.1 edge\r\nVia: 1.1 qproxy "
+          "(0a1b2c3d)\r\n" TOKEN);
+}
+
+static void max_forwards_is_counted_where_it_counts(void **state)
+{
+    check(&PLAIN, "OPTIONS * HTTP/1.1\r\nHost: a\r\nmax-forwards: 010\r\nX: y\r\n\r\n",
+          "OPTIONS * HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nX: y\r\nMax-Forwards: 9\r\n" VIA TOKEN);
+    check(&PLAIN, "GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: 1\r\n" VIA TOKEN);
+    check(&PLAIN, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: few\r\n\r\n",
+          "OPTIONS / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: few\r\n" VIA TOKEN);
+    check(
+        &PLAIN, "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n\r\n",
+        "OPTIONS / HTTP/1.1\r\nHost: iad1.qualtrics.com\r\nMax-Forwards: 1\r\nMax-Forwards: 2\r\n" VIA TOKEN);
+}
+
 static void only_uncoded_json_is_read(void **state)
 {
     static const struct {
@@ -194,6 +215,8 @@ int main(void)
         cmocka_unit_test(an_answer_to_be_read_is_asked_for_uncoded),
         cmocka_unit_test(an_api_token_has_its_own_field),
         cmocka_unit_test(an_old_client_is_named_in_via_and_spoken_for_in_1_1),
+        cmocka_unit_test(via_tells_which_process_it_was),
+        cmocka_unit_test(max_forwards_is_counted_where_it_counts),
         cmocka_unit_test(only_uncoded_json_is_read),
     };
     return cmocka_run_group_tests_name("relay.rewrite", tests, NULL, NULL);

@@ -64,13 +64,17 @@ void world_open(uint64_t seed, const char *folder)
         .origin_idle_ms = 30000,
         .origin_lost_ms = 10000,
         .stream_wait_ms = 10000,
+        .request_ms = 600000,
         .origin_streams = 8,
         .waiting = 8,
+        .origin_rate_bytes = 64,
+        .retry_per_cent = 20,
         .replay_memory_bytes = 96 * 1024,
         .replay_memory_total_bytes = 192 * 1024,
         .replay_body_bytes = 320 * 1024,
         .replay_folder = folder,
         .via = "qproxy",
+        .instance = "0a1b2c3d",
         .access_log = true,
     };
     world->relay = qp_relay_new(&world->loop, &world->opts, &world->view);
@@ -133,12 +137,30 @@ static void check_exchanges(void)
     }
 }
 
+/* What relay/counters.h promises. */
+static void check_counters(void)
+{
+    const struct qp_relay_counters *counters = &world->relay->counters;
+    uint64_t open = 0;
+    uint64_t replied = 0;
+    QP_LIST_FOR_EACH (link, &world->clients)
+        open++;
+    for (unsigned i = 0; i < QP_REPLY_COUNT; i++)
+        replied += counters->replied[i];
+    WANT(counters->requests ==
+         counters->answered + counters->cut + counters->own_replies + counters->client_gone + open);
+    WANT(counters->own_replies == replied + counters->options_answered);
+    WANT(counters->attempts ==
+         counters->forwarded + counters->replays + counters->stale_retries + counters->expect_retries);
+}
+
 void world_check(void)
 {
     check_clients();
     free_ended();
     check_waits();
     check_exchanges();
+    check_counters();
 }
 
 void world_close(void)

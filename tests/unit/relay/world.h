@@ -72,6 +72,9 @@ struct client_end {
     bool minted;
     size_t answer_bytes;
     char extra[256]; /* the answer's own field lines */
+    char location[128];
+    bool has_trailers;
+    uint64_t announced;
 };
 
 /* One request and response on a stream. */
@@ -150,6 +153,8 @@ struct client_spec {
     size_t body_bytes;
     bool chunked;
     bool expects;
+    bool takes_trailers;
+    const char *fields[2]; /* one more: name and value */
     struct client_end *report;
 };
 struct qp_request *client_begin(const struct client_spec *spec);
@@ -182,7 +187,8 @@ struct origin_spec {
     uint16_t status;
     enum qp_body_kind kind;
     size_t bytes;
-    bool links; /* JSON with a link to lead back; a 401's is never changed */
+    bool links;            /* JSON with a link to lead back; a 401's is never changed */
+    const char *fields[2]; /* one more: name and value */
 };
 void origin_head(struct qp_exchange *exchange, const struct origin_spec *spec);
 void origin_body(struct qp_exchange *exchange, size_t bytes);

@@ -81,7 +81,7 @@ static void who_rested_longest_makes_room(void **state)
     assert_true(old->ended);
     assert_false(old->reset);
     assert_false(young->ended || working->ended);
-    assert_int_equal(qp_server_counters(stage.server).connections_evicted, 1);
+    assert_int_equal(qp_server_counters(stage.server).closed[QP_CLOSED_ROOM], 1);
     assert_int_equal(qp_server_counters(stage.server).connections_open, 3);
 }
 

@@ -25,10 +25,12 @@ static void a_refused_head_is_told_as_far_as_it_is_clean(void **state)
         {"Authorization: Bearer secret\r\n\r\n", "refused 400 bad_request '' ''\n"},
         {"secret secret HTTP/1.1\r\n\r\n", "refused 400 bad_"},
         {"secret", "refused 408 head_timeout '' ''\n"},
-        {"GET /a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n", "refused 408 head_timeout 'GET' '/a'\n"},
+        {"GET /a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n",
+         "refused 408 head_timeout 'GET' '/a'\n"},
         {"GET /\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n", "refused 400 bad_target 'GET' ''\n"},
         {"\x1b[31m", "refused 400 bad_request '' ''\n"},
-        {"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", "refused 413 body_too_large 'PUT' '/a'\n"},
+        {"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+         "refused 413 body_too_large 'PUT' '/a'\n"},
     };
     stage_opts()->body_bytes = 8;
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -148,9 +150,10 @@ static void a_refusal_survives_a_megabyte_that_nobody_reads(void **state)
     stage_opts()->body_bytes = 1000;
     for (unsigned i = 0; i < 3; i++) {
         struct wire *client = stage_connect();
-        wire_send(client, i == 0   ? "POST /end HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n"
-                          : i == 1 ? "POST /end HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n"
-                                   : "GET /end HTTP/1.1\r\nHost: a\r\nX: ");
+        wire_send(client,
+                  i == 0   ? "POST /end HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n"
+                  : i == 1 ? "POST /end HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n"
+                           : "GET /end HTTP/1.1\r\nHost: a\r\nX: ");
         wire_send_bytes(client, rest, bytes);
         assert_true(wire_run_until_end(client));
         assert_false(client->reset);

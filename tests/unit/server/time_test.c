@@ -137,7 +137,8 @@ static bool take(struct reader *reader, size_t bytes)
     static char room[65536];
 
     while (bytes > 0) {
-        const ssize_t part = recv(reader->client->fd, room, bytes < sizeof(room) ? bytes : sizeof(room), MSG_DONTWAIT);
+        const ssize_t part =
+            recv(reader->client->fd, room, bytes < sizeof(room) ? bytes : sizeof(room), MSG_DONTWAIT);
         if (part == 0 || (part < 0 && errno != EAGAIN))
             return false;
         if (part < 0)
