@@ -23,9 +23,9 @@ const struct qp_refusal qp_refusal_connections = {
     503, "too_many_connections",
     "This address has as many connections as it may have; keep and share them, or try again later."};
 
-const struct qp_refusal qp_refusal_memory = {503, "memory_full",
-                                             "As much memory is in use as may be (limits.memory); try again "
-                                             "in a moment, with fewer requests at a time."};
+const struct qp_refusal qp_refusal_memory = {
+    503, "memory_full",
+    "As much memory is in use as may be (limits.memory); try again in a moment, with less."};
 
 static void write_out(struct qp_request *request, const struct qp_slice *pieces, unsigned count)
 {
