@@ -259,6 +259,21 @@ static void take_interim(struct client *client, const struct ask *ask, const str
     stage_require_no_secret(head->text, false, "in a 1xx");
 }
 
+/* Towards the origin's own API it is led back as the links in bodies are. */
+static void check_location(const struct ask *ask, struct qp_slice location)
+{
+    struct qp_buf want = {0};
+
+    if (stage_leads_back())
+        qp_buf_append(&want, qp_buf_slice(&ask->link));
+    else
+        qp_buf_append_fmt(&want, "https://%s", stage_hosts[ask->account]);
+    qp_buf_append_str(&want, "/API/v3/x");
+    if (!qp_slice_is(location, qp_buf_slice(&want)))
+        breach("ask %u: Location %.*s", ask->id, QP_SLICE_FMT(location));
+    qp_buf_deinit(&want);
+}
+
 /* Whose answer it is: ours, or that of an attempt of the oldest ask. */
 static void find_answer(struct client *client, const struct wire_head *head, uint64_t status)
 {
@@ -282,6 +297,8 @@ static void find_answer(struct client *client, const struct wire_head *head, uin
     client->answer = &ask->attempts[attempt];
     if (client->answer->status != status)
         breach("ask %u: status %u became %u", id, client->answer->status, (unsigned)status);
+    if (status == 302)
+        check_location(ask, wire_value(head, "Location"));
 }
 
 static void begin_answer(struct client *client, const struct wire_head *head, uint64_t status)

@@ -110,7 +110,7 @@ static bool is_idempotent(const char *method)
            !strcmp(method, "DELETE") || !strcmp(method, "OPTIONS");
 }
 
-/* It has been sent before: after a 401, or where nothing was answered and twice is as good as once. */
+/* It has been sent before: after a 401, after a 417 without its Expect, or where nothing was answered and twice is as good as once. */
 static void check_resend(const struct ask *ask)
 {
     if (ask->attempt_count == ATTEMPTS_MOST)
@@ -118,7 +118,8 @@ static void check_resend(const struct ask *ask)
     if (ask->attempt_count == 0 || ask->is_raw || ask->is_tainted)
         return;
     const struct attempt *before = &ask->attempts[ask->attempt_count - 1];
-    if (before->has_answer && before->status == 401 && before->given > 0)
+    if (before->has_answer && before->given > 0 &&
+        (before->status == 401 || (before->status == 417 && before->expects)))
         return;
     if (before->spoke)
         breach("ask %u is sent again though it was answered", ask->id);
@@ -135,6 +136,7 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
     conn->ask = ask;
     conn->attempt = attempt;
     attempt->conn = conn;
+    attempt->expects = wire_count(head, "Expect") > 0;
     keep_head(attempt, head);
     story("connection %u gets ask %u, attempt %u", conn->number, ask->id, ask->attempt_count);
     if (ask->is_tainted)
@@ -322,7 +324,7 @@ static void answer_raw_request(struct conn *conn)
 void conn_answer(struct conn *conn, unsigned status, unsigned how, unsigned length)
 {
     static const unsigned statuses[] = {200, 201, 204, 205, 206, 302, 304, 400,
-                                        401, 403, 404, 429, 500, 503, 401, 200};
+                                        401, 403, 404, 429, 500, 503, 417, 200};
     struct attempt *attempt = conn->attempt;
 
     if (!conn->has_request || !conn->end->stream)
@@ -332,7 +334,8 @@ void conn_answer(struct conn *conn, unsigned status, unsigned how, unsigned leng
             answer_raw_request(conn);
         return;
     }
-    if (attempt->has_answer)
+    /* Raw bytes may have been its answer, and behind a window another request may be under way. */
+    if (attempt->has_answer || (conn->is_raw && conn->end->window != MEM_ALL))
         return;
     status = statuses[status % (sizeof(statuses) / sizeof(statuses[0]))];
     story("connection %u answers ask %u with %u, framing %u, %zu bytes%s", conn->number, conn->ask->id, status,

@@ -109,6 +109,11 @@ void stage_require_no_secret(struct qp_slice bytes, bool has_token, const char *
         breach("a token %s", where);
 }
 
+bool stage_leads_back(void)
+{
+    return !(stage.options & OPTION_NO_LINKS);
+}
+
 size_t stage_length(unsigned byte)
 {
     if (byte < 128)

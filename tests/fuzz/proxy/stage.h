@@ -40,7 +40,8 @@ struct attempt {
     unsigned status;
     bool until_close;
     bool has_answer;
-    bool spoke; /* any byte was said */
+    bool expects; /* it asks for a 100 */
+    bool spoke;   /* any byte was said */
     bool whole; /* all of the answer was said, and its end too where it needs one */
 };
 
@@ -151,6 +152,8 @@ void stage_check(void);
 void stage_say_raw(struct mem_end *end, struct qp_slice bytes);
 /* Refuses bytes on this side of the proxy that may not be there. */
 void stage_require_no_secret(struct qp_slice bytes, bool has_token, const char *where);
+/* Links to the origin become links to the proxy. */
+bool stage_leads_back(void);
 size_t stage_length(unsigned byte);
 /* The bytes from `from` on of the endless body that the seed names. */
 void stage_put_body(struct qp_buf *out, unsigned seed, size_t from, size_t count);
