@@ -56,7 +56,8 @@ static void put_head(struct attempt *attempt, const struct ask *ask, unsigned ho
     struct qp_buf *out = &attempt->give;
     const unsigned number = (unsigned)(attempt - ask->attempts);
 
-    qp_buf_append_fmt(out, "HTTP/1.1 %u Said so\r\nX-Answer:a!%04u.%u!\r\n", attempt->status, ask->id, number);
+    qp_buf_append_fmt(out, "HTTP/1.1 %u Said so\r\nX-Answer:a!%04u.%u!\r\n", attempt->status, ask->id,
+                      number);
     if (attempt->status == 302)
         qp_buf_append_fmt(out, "Location: https://%s/API/v3/x\r\n", stage_hosts[ask->account]);
     if (framings[how & HOW_FRAMING].json)

@@ -229,8 +229,8 @@ static void scan(struct client *client)
 
 static void check_fields(const struct wire_head *head)
 {
-    static const char *const never[] = {"X-Nom",   "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate",
-                                        "Upgrade", "Trailer",    "TE"};
+    static const char *const never[] = {
+        "X-Nom", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Upgrade", "Trailer", "TE"};
 
     for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (wire_count(head, never[i]) > 0)
@@ -345,8 +345,8 @@ static void check_part(const struct client *client)
     if (!answer || client->queue[0]->is_raw || client->no_body || is_prefix(got, qp_buf_slice(&answer->want)))
         return;
     if (!is_prefix(got, qp_buf_slice(&answer->body)))
-        breach("client %u, ask %u: %zu bytes that are not the answer's", client->index,
-               client->queue[0]->id, got.len);
+        breach("client %u, ask %u: %zu bytes that are not the answer's", client->index, client->queue[0]->id,
+               got.len);
 }
 
 static void check_whole(const struct client *client)
@@ -361,8 +361,7 @@ static void check_whole(const struct client *client)
         breach("client %u, ask %u: a cut answer looks whole", client->index, client->queue[0]->id);
     if (client->no_body)
         return;
-    if (got != qp_buf_len(&answer->want) &&
-        (answer->status != 401 || got != qp_buf_len(&answer->body)))
+    if (got != qp_buf_len(&answer->want) && (answer->status != 401 || got != qp_buf_len(&answer->body)))
         breach("client %u, ask %u: %zu bytes of %zu look whole", client->index, client->queue[0]->id, got,
                qp_buf_len(&answer->want));
 }

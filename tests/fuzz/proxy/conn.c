@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
-enum { RESTED_MS = 20 /* an origin's word to an idle stream that is younger than this may cross with a request */ };
+enum {
+    RESTED_MS = 20 /* an origin's word to an idle stream that is younger than this may cross with a request */
+};
 
 /* ---- what reaches an origin ---- */
 
@@ -148,7 +150,8 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
         breach("ask %u: another request line: %.*s", ask->id, QP_SLICE_FMT(head->text));
     if (conn->body.framing == WIRE_CHUNKED ? !ask->chunked : ask->chunked || conn->body.left != ask->length)
         breach("ask %u: another framing: %.*s", ask->id, QP_SLICE_FMT(head->text));
-    if (attempt > ask->attempts && !qp_slice_is(qp_buf_slice(&attempt->head), qp_buf_slice(&attempt[-1].head)))
+    if (attempt > ask->attempts &&
+        !qp_slice_is(qp_buf_slice(&attempt->head), qp_buf_slice(&attempt[-1].head)))
         breach("ask %u: the replay differs:\n%.*s", ask->id, QP_SLICE_FMT(qp_buf_slice(&attempt->head)));
 }
 
@@ -338,8 +341,8 @@ void conn_answer(struct conn *conn, unsigned status, unsigned how, unsigned leng
     if (attempt->has_answer || (conn->is_raw && conn->end->window != MEM_ALL))
         return;
     status = statuses[status % (sizeof(statuses) / sizeof(statuses[0]))];
-    story("connection %u answers ask %u with %u, framing %u, %zu bytes%s", conn->number, conn->ask->id, status,
-          how & 7, stage_length(length), how & 32 ? ", in parts" : "");
+    story("connection %u answers ask %u with %u, framing %u, %zu bytes%s", conn->number, conn->ask->id,
+          status, how & 7, stage_length(length), how & 32 ? ", in parts" : "");
     answer_make(attempt, conn->ask, status, how, stage_length(length));
     conn->is_closing |= (how & 8) != 0;
     if (how & 32)
