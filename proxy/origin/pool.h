@@ -66,6 +66,7 @@ void qp_pool_cancel(struct qp_pool_waiter *waiter);
     COUNTER(evicted, "kept connections to the origin that died or spoke while idle")                  \
     COUNTER(stale, "connections to the origin that turned out dead, or gave no answer in time")       \
     COUNTER(suspected, "kept connections to the origin let go because another one was dead")          \
+    COUNTER(moved, "kept connections let go because the origin has left their address")               \
     COUNTER(outages, "times that connections to the origin began to fail")                            \
     COUNTER(outage_answers,                                                                           \
             "requests that did not wait for a long dial in an outage, and were told of the last one") \

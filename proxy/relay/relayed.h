@@ -104,6 +104,8 @@ void qp_rejected_pass_on(struct relayed *r, enum qp_replay_verdict verdict);
 
 /* After a failure of the attempt's stream. True: it is counted, and the next attempt runs on a fresh stream. */
 bool qp_retry_take(struct relayed *r);
+/* The same for a 408 with which the origin closes a kept connection: it has crossed with the request (RFC 9110 section 15.5.9). */
+bool qp_retry_parted(struct relayed *r, const struct qp_message *head);
 /* The origin refuses an expectation that the client does not know of: it must be asked again without (RFC 9110 section 10.1.1). */
 bool qp_retry_without_expect(const struct relayed *r, unsigned status);
 

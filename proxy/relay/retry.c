@@ -15,11 +15,11 @@ static bool is_within_budget(struct relayed *r)
     return false;
 }
 
-bool qp_retry_take(struct relayed *r)
+static bool take(struct relayed *r, bool answered)
 {
     const struct qp_retry_case c = {
         .reused = qp_exchange_is_reused(r->attempt.exchange),
-        .answered = qp_exchange_has_response(r->attempt.exchange),
+        .answered = answered,
         .body_whole = qp_upload_is_whole(r),
         .idempotent = qp_is_idempotent(qp_request_message(r->request)->method),
         .sent = qp_exchange_has_sent(r->attempt.exchange),
@@ -30,6 +30,16 @@ bool qp_retry_take(struct relayed *r)
         return false;
     r->retried = r->was_stale = true;
     return true;
+}
+
+bool qp_retry_take(struct relayed *r)
+{
+    return take(r, qp_exchange_has_response(r->attempt.exchange));
+}
+
+bool qp_retry_parted(struct relayed *r, const struct qp_message *head)
+{
+    return head->status == 408 && !head->keep_alive && take(r, false);
 }
 
 bool qp_retry_without_expect(const struct relayed *r, unsigned status)

@@ -66,9 +66,10 @@ static bool is_http_1_0(const struct qp_request *request)
     return has_head(request) && request->parser.message.minor == 0;
 }
 
+/* The method is known before the head is whole. */
 static bool is_head_method(const struct qp_request *request)
 {
-    return has_head(request) && qp_slice_is(request->parser.message.method, QP_SLICE("HEAD"));
+    return qp_slice_is(request->parser.message.method, QP_SLICE("HEAD"));
 }
 
 /* The rest of the request's body, if any, is so little that reading past it is cheaper than a new connection. A client that

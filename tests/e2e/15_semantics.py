@@ -504,6 +504,21 @@ def a_slow_reader_is_not_taken_for_a_slow_origin(env):
         assert len(client.read(len(body) - received)) == len(body) - received
 
 
+@test("P8", cases={"too_large": (413, "body_too_large", b"5dc\r\n" + b"x" * 1500 + b"\r\n"), "bad_chunk": (400, "bad_chunk", b"5\r\nhello\r\nzz\r\n")})
+def a_body_refused_while_it_is_read_has_its_status_in_the_log(env, status, code, rest):
+    """The relay had the request already, and the origin half of it."""
+    origin, proxy = plain(env, silent(), limits={"body": "1KiB"})
+    with proxy.connect() as client:
+        client.send(wire.message("POST /API/v3/half HTTP/1.1", ["Host: localhost", "Transfer-Encoding: chunked"], b"5\r\nhello\r\n"))
+        origin.wait_requests(1)
+        client.send(rest)
+        check_own_error(client.response(), status, code)
+        assert client.has_closed()
+    line = access_line(proxy, "/API/v3/half")
+    assert '" %d account=main ' % status in line and line.endswith(" error=" + code), line
+    assert len(origin.requests) == 1 and origin.requests[0].body is None
+
+
 # ---- retries ----
 
 @test("P7", limit=60)
