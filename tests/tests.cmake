@@ -4,7 +4,7 @@
 #   (-Wl,--wrap=fn: the test defines __wrap_fn, and the true one is __real_fn). Its labels are unit, the room, and
 #   threads for the rooms that have any (or where THREADS says so): those run under ThreadSanitizer too.
 #
-# qproxy_fuzz_target(<name> SOURCES <name>_fuzz.c... [DEPENDS rooms...] [LIBRARIES ...])
+# qproxy_fuzz_target(<name> SOURCES <name>_fuzz.c... [WRAP fn...] [DEPENDS rooms...] [LIBRARIES ...])
 #   In the preset fuzz a libFuzzer binary fuzz_<name>. In every other one the same file with replay_main.c, run by ctest
 #   over tests/fuzz/<name>.corpus/ and tests/fuzz/regression/<name>/.
 set(QPROXY_ROOMS_WITH_THREADS net server token relay admin cli)
@@ -46,7 +46,7 @@ function(qproxy_unit_test room file)
 endfunction()
 
 function(qproxy_fuzz_target name)
-    cmake_parse_arguments(PARSE_ARGV 1 FUZZ "" "" "SOURCES;DEPENDS;LIBRARIES")
+    cmake_parse_arguments(PARSE_ARGV 1 FUZZ "" "" "SOURCES;WRAP;DEPENDS;LIBRARIES")
     qproxy_no_strays(qproxy_fuzz_target "${FUZZ_UNPARSED_ARGUMENTS}")
     add_executable(fuzz_${name} ${FUZZ_SOURCES})
     set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
@@ -55,6 +55,9 @@ function(qproxy_fuzz_target name)
     target_compile_options(fuzz_${name} PRIVATE -Wno-missing-prototypes)
     target_include_directories(fuzz_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/tests")
     qproxy_link(fuzz_${name} PRIVATE DEPENDS ${FUZZ_DEPENDS} LIBRARIES ${FUZZ_LIBRARIES})
+    foreach(wrapped IN LISTS FUZZ_WRAP)
+        target_link_options(fuzz_${name} PRIVATE "-Wl,--wrap=${wrapped}")
+    endforeach()
     if(QPROXY_FUZZ)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     else()

@@ -12,6 +12,7 @@
 #include "cli/exit_codes.h"
 #include "cli/log_files.h"
 #include "cli/worker.h"
+#include "net/dial.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
 #include "net/memory.h"
@@ -218,6 +219,7 @@ static int build(struct daemon *daemon)
     if (code != EX_OK)
         return code;
     judge_descriptor_limit(daemon);
+    qp_dial_expect(control->opts.account_count * (control->opts.workers + 1));
     daemon->mailbox = qp_mailbox_new(control->loop, daemon);
     code = claim_addresses(daemon);
     if (code == EX_OK)

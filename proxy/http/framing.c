@@ -137,6 +137,14 @@ static bool stays_open(const struct qp_message *message)
            qp_fields_has_token(&message->fields, QP_FIELD_CONNECTION, QP_SLICE("keep-alive"));
 }
 
+enum qp_refusal_id qp_framing_check_trailers(const struct qp_fields *trailers)
+{
+    for (unsigned i = 0; i < trailers->count; i++)
+        if (qp_field_rules(trailers->at[i].id) & (QP_RULE_OURS | QP_RULE_HOP | QP_RULE_CREDENTIAL))
+            return QP_REFUSAL_TRAILER;
+    return QP_REFUSAL_NONE;
+}
+
 enum qp_refusal_id qp_framing_decide(struct qp_message *message, bool no_body)
 {
     message->body_length = 0;

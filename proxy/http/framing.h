@@ -15,4 +15,8 @@
  * HEAD request. */
 enum qp_refusal_id qp_framing_decide(struct qp_message *message, bool no_body);
 
+/* RFC 9110 section 6.5.1: gives the reason to refuse if a trailer field would frame, route or authenticate the message, or speak
+ * of the connection. Other fields that make no sense there are left out by whoever forwards (qp_field_passes_as_trailer()). */
+enum qp_refusal_id qp_framing_check_trailers(const struct qp_fields *trailers);
+
 #endif

@@ -7,8 +7,9 @@
  *
  * llhttp reads heads, chunk size lines and trailers: what is intricate. It pauses at each stop and is resumed
  * by the next call. A body by length or until close needs no parser and is counted here; so llhttp's own idea
- * of how a message is framed, of upgrades and of body-less answers is never asked: framing.c decides once,
- * and of its flags only F_CHUNKED is left.
+ * of how a message is framed, of upgrades and of body-less answers is never asked: it does not even get to see
+ * which field is which, framing.c decides once, and of llhttp's flags only F_CHUNKED is left. Its lenient flags
+ * are off, and a lint check keeps them off.
  */
 #include "http/parse.h"
 
@@ -49,9 +50,6 @@ static const uint8_t refusal_of_error[] = {
     [HPE_LF_EXPECTED] = QP_REFUSAL_LINE_END,
     [HPE_UNEXPECTED_SPACE] = QP_REFUSAL_FIELD,
     [HPE_INVALID_HEADER_TOKEN] = QP_REFUSAL_FIELD,
-    [HPE_UNEXPECTED_CONTENT_LENGTH] = QP_REFUSAL_LENGTH_REPEATED,
-    [HPE_INVALID_CONTENT_LENGTH] = QP_REFUSAL_LENGTH,
-    [HPE_INVALID_TRANSFER_ENCODING] = QP_REFUSAL_CODING,
     [HPE_INVALID_METHOD] = QP_REFUSAL_START_LINE,
     [HPE_INVALID_URL] = QP_REFUSAL_TARGET,
     [HPE_INVALID_CONSTANT] = QP_REFUSAL_START_LINE,
@@ -62,20 +60,11 @@ static const uint8_t refusal_of_error[] = {
 
 static enum qp_refusal_id explain(const struct qp_parser *parser, llhttp_errno_t error)
 {
-    const unsigned both = F_CONTENT_LENGTH | F_TRANSFER_ENCODING;
-    const bool length_or_coding =
-        error == HPE_INVALID_CONTENT_LENGTH || error == HPE_INVALID_TRANSFER_ENCODING;
     if (parser->state == QP_PARSE_IN_BODY)
         return QP_REFUSAL_CHUNK;
     /* "2.0" and "1.7" are versions, "1.x" and what is wrong behind the version is not. */
     if (error == HPE_INVALID_VERSION && parser->version_bytes == VERSION_BYTES && !parser->version_is_whole)
         return QP_REFUSAL_VERSION;
-    /* The same error stands for a bad value and for the second of the two fields: the flag tells that the
-     * other was there. */
-    if (length_or_coding &&
-        (parser->engine.flags & both) ==
-            (error == HPE_INVALID_CONTENT_LENGTH ? F_TRANSFER_ENCODING : F_CONTENT_LENGTH))
-        return QP_REFUSAL_LENGTH_AND_CODING;
     const size_t known = sizeof(refusal_of_error) / sizeof(refusal_of_error[0]);
     const enum qp_refusal_id id = error < known ? refusal_of_error[error] : QP_REFUSAL_NONE;
     return id != QP_REFUSAL_NONE ? id : QP_REFUSAL_OTHER;
@@ -111,26 +100,6 @@ static struct qp_slice collected(struct qp_parser *parser)
     return text;
 }
 
-/* The byte so many places before `at`, also when it came with an earlier input; NUL before the start. llhttp
- * swallows what stands between the spans of a start line: more than one space, and "RTSP/" or "ICE/" where
- * "HTTP/" belongs. */
-static char byte_before(const struct qp_parser *parser, const char *at, size_t distance)
-{
-    const size_t in_window = (size_t)(at - parser->window);
-    if (distance <= in_window)
-        return at[-(ptrdiff_t)distance];
-    const size_t in_tail = distance - in_window;
-    return in_tail <= parser->tail_bytes ? parser->tail[parser->tail_bytes - in_tail] : '\0';
-}
-
-static bool stands_before(const struct qp_parser *parser, const char *at, struct qp_slice what)
-{
-    for (size_t distance = 1; distance <= what.len; distance++)
-        if (byte_before(parser, at, distance) != what.at[what.len - distance])
-            return false;
-    return byte_before(parser, at, what.len + 1) != ' ';
-}
-
 static int on_piece(llhttp_t *engine, const char *at, size_t bytes)
 {
     return collect(parser_of(engine), at, bytes);
@@ -139,7 +108,7 @@ static int on_piece(llhttp_t *engine, const char *at, size_t bytes)
 static int on_url(llhttp_t *engine, const char *at, size_t bytes)
 {
     struct qp_parser *parser = parser_of(engine);
-    if (parser->text_bytes == 0 && bytes > 0 && !stands_before(parser, at, QP_SLICE(" ")))
+    if (parser->text_bytes == 0 && bytes > 0 && !qp_tail_stands_before(&parser->tail, at, QP_SLICE(" ")))
         return refuse_in_callback(parser, QP_REFUSAL_START_LINE);
     if (parser->text_bytes + bytes > parser->limits->target_bytes)
         return refuse_in_callback(parser, QP_REFUSAL_TARGET_TOO_LONG);
@@ -159,7 +128,7 @@ static int on_version(llhttp_t *engine, const char *at, size_t bytes)
 {
     struct qp_parser *parser = parser_of(engine);
     const struct qp_slice before = engine->type == HTTP_REQUEST ? QP_SLICE(" HTTP/") : QP_SLICE("HTTP/");
-    if (parser->version_bytes == 0 && bytes > 0 && !stands_before(parser, at, before))
+    if (parser->version_bytes == 0 && bytes > 0 && !qp_tail_stands_before(&parser->tail, at, before))
         return refuse_in_callback(parser, QP_REFUSAL_START_LINE);
     parser->version_bytes = (uint8_t)(parser->version_bytes + bytes);
     return 0;
@@ -191,6 +160,9 @@ static int on_header_field_complete(llhttp_t *engine)
 {
     struct qp_parser *parser = parser_of(engine);
     parser->name = collected(parser);
+    /* Every value is read as any other: llhttp would judge lengths, codings and connection options by rules of its own,
+     * which are framing.c's to judge. */
+    engine->header_state = 0;
     return 0;
 }
 
@@ -199,9 +171,6 @@ static int on_header_value_complete(llhttp_t *engine)
     struct qp_parser *parser = parser_of(engine);
     const bool in_trailers = parser->state == QP_PARSE_IN_TRAILERS;
     struct qp_fields *fields = in_trailers ? &parser->message.trailers : &parser->message.fields;
-    if (in_trailers) /* framing fields are fields like others here: not honoured, not sent on, and no reason
-                        to refuse */
-        engine->flags = F_TRAILING;
     if (fields->count == parser->limits->fields)
         return refuse_in_callback(parser, QP_REFUSAL_TOO_MANY_FIELDS);
     if (!qp_fields_add(fields, parser->arena, parser->name, qp_slice_trim(collected(parser))))
@@ -227,13 +196,21 @@ static int on_headers_complete(llhttp_t *engine)
 static int on_chunk_header(llhttp_t *engine)
 {
     struct qp_parser *parser = parser_of(engine);
+    /* As for Content-Length: a reader with signed numbers would read another size. */
+    if (engine->content_length > INT64_MAX)
+        return refuse_in_callback(parser, QP_REFUSAL_CHUNK);
     if (engine->content_length == 0) {
         parser->state = QP_PARSE_IN_TRAILERS;
         parser->section_bytes = 0;
-        engine->flags =
-            0; /* framing fields among the trailers are fields like others: never honoured, never sent on */
     }
     return stop_for(parser, QP_STOP_CHUNK);
+}
+
+/* llhttp takes a DEL in a quoted value. What an extension says is nobody's concern, and goes nowhere. */
+static int on_extension(llhttp_t *engine, const char *at, size_t bytes)
+{
+    return qp_is_field_value(qp_slice(at, bytes)) ? 0
+                                                  : refuse_in_callback(parser_of(engine), QP_REFUSAL_CHUNK);
 }
 
 static int on_body(llhttp_t *engine, const char *at, size_t bytes)
@@ -262,23 +239,14 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_piece,
     .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_extension_name = on_extension,
+    .on_chunk_extension_value = on_extension,
     .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
 
 /* ---- pulling ---- */
-
-/* Keeps the last bytes of the input for byte_before(). */
-static void remember_tail(struct qp_parser *parser, struct qp_slice taken)
-{
-    const size_t fresh = taken.len < QP_PARSE_TAIL_BYTES ? taken.len : QP_PARSE_TAIL_BYTES;
-    const size_t room = QP_PARSE_TAIL_BYTES - fresh;
-    const size_t kept = parser->tail_bytes < room ? parser->tail_bytes : room;
-    memmove(parser->tail, parser->tail + parser->tail_bytes - kept, kept);
-    memcpy(parser->tail + kept, taken.at + taken.len - fresh, fresh);
-    parser->tail_bytes = (uint8_t)(kept + fresh);
-}
 
 /* Runs the engine over at most `room` bytes of the input, up to the next stop, and gives how many it took.
  * False: refused. */
@@ -292,7 +260,7 @@ static bool run(struct qp_parser *parser, struct qp_slice *input, size_t room, s
         llhttp_resume(&parser->engine);
     else if (offered.len == 0)
         return true;
-    parser->window = offered.at;
+    parser->tail.window = offered.at;
     const llhttp_errno_t error = llhttp_execute(&parser->engine, offered.at, offered.len);
     if (error != HPE_OK && error != HPE_PAUSED) {
         refuse(parser, explain(parser, error)); /* keeps the reason of a callback */
@@ -300,7 +268,7 @@ static bool run(struct qp_parser *parser, struct qp_slice *input, size_t room, s
     }
     *taken = error == HPE_PAUSED ? (size_t)(llhttp_get_error_pos(&parser->engine) - offered.at) : offered.len;
     if (!parser->version_is_whole && *taken > 0)
-        remember_tail(parser, qp_slice(offered.at, *taken));
+        qp_tail_keep(&parser->tail, qp_slice(offered.at, *taken));
     if (*taken > 0)
         *input = qp_slice(input->at + *taken, input->len - *taken);
     return true;
@@ -379,6 +347,35 @@ static bool take_method(struct qp_parser *parser, struct qp_slice *input)
     return true;
 }
 
+/* How much of the input may be run: less than all when a CR in a status line has no LF behind it, which llhttp would take for
+ * a line's end if it is another CR. */
+static size_t sound_bytes(struct qp_parser *parser, struct qp_slice input)
+{
+    if (parser->status_line_is_whole)
+        return input.len;
+    const char *cr = parser->has_cr ? NULL : memchr(input.at, '\r', input.len);
+    const size_t behind = cr ? (size_t)(cr - input.at) + 1 : 0;
+    parser->has_cr |= cr != NULL;
+    if (!parser->has_cr || behind == input.len)
+        return input.len;
+    parser->status_line_is_whole = true;
+    return input.at[behind] == '\n' ? input.len : behind;
+}
+
+static bool run_head(struct qp_parser *parser, struct qp_slice *input)
+{
+    const size_t sound = sound_bytes(parser, *input);
+    struct qp_slice part = qp_slice(input->at, sound);
+    if (!run_section(parser, &part, QP_REFUSAL_HEAD_TOO_LARGE))
+        return false;
+    if (sound < input->len) {
+        refuse(parser, QP_REFUSAL_LINE_END);
+        return false;
+    }
+    *input = part;
+    return true;
+}
+
 static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slice *input)
 {
     if (parser->state == QP_PARSE_AT_START && !skip_empty_lines(parser, input))
@@ -390,7 +387,7 @@ static enum qp_parse_event next_of_head(struct qp_parser *parser, struct qp_slic
         return QP_PARSE_REFUSED;
     if (!parser->method_is_whole)
         return QP_PARSE_MORE;
-    if (!run_section(parser, input, QP_REFUSAL_HEAD_TOO_LARGE))
+    if (!run_head(parser, input))
         return QP_PARSE_REFUSED;
     if (parser->stop != QP_STOP_HEAD)
         return QP_PARSE_MORE;
@@ -410,6 +407,9 @@ static enum qp_parse_event next_of_trailers(struct qp_parser *parser, struct qp_
         return QP_PARSE_REFUSED;
     if (parser->stop != QP_STOP_END)
         return QP_PARSE_MORE;
+    const enum qp_refusal_id refusal = qp_framing_check_trailers(&parser->message.trailers);
+    if (refusal != QP_REFUSAL_NONE)
+        return refuse(parser, refusal);
     qp_fields_mark_nominated(&parser->message.fields, &parser->message.trailers);
     return end(parser);
 }
@@ -542,6 +542,7 @@ void qp_parser_init(struct qp_parser *parser, enum qp_direction direction,
         .arena = arena,
         .first_chunk = true,
         .method_is_whole = direction == QP_RESPONSE,
+        .status_line_is_whole = direction == QP_REQUEST,
     };
     llhttp_init(&parser->engine, direction == QP_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 }

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "http/message.h"
 #include "http/refusal.h"
+#include "http/tail.h"
 #include <llhttp.h>
 
 struct qp_parse_limits;
@@ -22,8 +23,6 @@ enum qp_parse_state {
 /* Why the engine was made to pause. */
 enum qp_parse_stop { QP_STOP_NONE, QP_STOP_HEAD, QP_STOP_CHUNK, QP_STOP_BODY, QP_STOP_END };
 
-enum { QP_PARSE_TAIL_BYTES = 7 };
-
 struct qp_parser {
     llhttp_t engine;
     struct qp_message message;
@@ -35,7 +34,6 @@ struct qp_parser {
     size_t text_bytes;
     struct qp_slice name;     /* of the field whose value is being collected */
     struct qp_slice body;     /* the piece that the engine stopped for */
-    const char *window;       /* start of the input that the engine is looking at */
     uint64_t left_bytes;      /* QP_BODY_LENGTH: still to come */
     uint32_t section_bytes;   /* of the head, or of the trailers, as they came */
     uint32_t extension_bytes; /* chunked: what size lines had beyond their digits, in all */
@@ -43,9 +41,10 @@ struct qp_parser {
     enum qp_parse_state state;
     enum qp_parse_stop stop;
     uint8_t empty_line_bytes;
-    uint8_t tail_bytes;
-    char tail[QP_PARSE_TAIL_BYTES]; /* of the head, before `window` */
-    bool method_is_whole;           /* and was given to the engine; true for a response */
+    struct qp_tail tail;       /* of the start line */
+    bool method_is_whole;      /* and was given to the engine; true for a response */
+    bool has_cr;               /* in the status line */
+    bool status_line_is_whole; /* true for a request */
     bool first_chunk;
     uint8_t version_bytes;
     bool version_is_whole;

@@ -1,8 +1,9 @@
 #include "http/uri.h"
 
 #include "http/chars.h"
+#include <arpa/inet.h>
 
-enum { MAX_PORT = 65535, MAX_PORT_DIGITS = 5, MAX_IPV6_TEXT = 45 };
+enum { MAX_PORT = 65535, MAX_PORT_DIGITS = 5 };
 
 struct authority {
     struct qp_slice host; /* without brackets */
@@ -36,16 +37,16 @@ static bool is_reg_name(struct qp_slice text)
     return text.len > 0;
 }
 
-/* What may stand between brackets, by its characters: whoever dials has the address parsed properly. */
+/* RFC 3986's IPv6address. An IPvFuture is nobody's address yet. */
 static bool is_ipv6(struct qp_slice text)
 {
-    unsigned colons = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        colons += text.at[i] == ':';
-        if (!qp_char_is(text.at[i], QP_CHAR_HEX) && text.at[i] != ':' && text.at[i] != '.')
-            return false;
-    }
-    return colons >= 2 && text.len <= MAX_IPV6_TEXT;
+    struct in6_addr ignored;
+    char copy[INET6_ADDRSTRLEN];
+    if (text.len >= sizeof(copy) || memchr(text.at, '\0', text.len))
+        return false;
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    return inet_pton(AF_INET6, copy, &ignored) == 1;
 }
 
 /* RFC 3986 allows an empty port behind the colon; it means the default. */

@@ -16,11 +16,14 @@
 #include "net/resolve.h"
 #include "net/stream_impl.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     STAGGER_MS = 250, /* RFC 8305 section 8: the recommended connection attempt delay */
     SIDE_BY_SIDE = 8, /* attempts at a time; the oldest, then two seconds old, makes room for more */
-    RESOLVE_MS = 30 * 1000
+    RESOLVE_MS = 30 * 1000,
+    LEAST_THREADS = 4, /* libuv's own default */
+    MOST_THREADS = 32  /* some 10 KiB each, once a name is looked up */
 };
 
 struct qp_dialer {
@@ -69,6 +72,16 @@ struct qp_dial {
 static void go_on(struct qp_dial *dial);
 
 /* --- dialers --- */
+
+void qp_dial_expect(unsigned dialers)
+{
+    char size[16];
+    /* libuv gives half of them to the resolver. */
+    unsigned threads = dialers < MOST_THREADS / 2 ? 2 * dialers : MOST_THREADS;
+
+    snprintf(size, sizeof(size), "%u", threads < LEAST_THREADS ? LEAST_THREADS : threads);
+    setenv("UV_THREADPOOL_SIZE", size, 0);
+}
 
 struct qp_dialer *qp_dialer_new(struct qp_loop *loop, const struct qp_dialer_opts *opts)
 {

@@ -23,6 +23,10 @@ struct qp_dialer_opts {
     uint32_t resolve_ms;          /* how long resolved addresses hold; 0: 30 s */
 };
 
+/* Once per process, before the first dial: so many dialers there will be. Each resolves on a thread of libuv's pool, and a name that hangs
+ * should not hold up the others; UV_THREADPOOL_SIZE in the environment overrides it. */
+void qp_dial_expect(unsigned dialers);
+
 struct qp_dialer *qp_dialer_new(struct qp_loop *loop, const struct qp_dialer_opts *opts);
 /* Requires that no dial is running; its streams may still be closing. *slot becomes NULL. */
 void qp_dialer_free(struct qp_dialer **slot);

@@ -6,7 +6,7 @@
  * for that that a TLS 1.3 session ticket lies unread in our receive buffer.
  *
  * Their owners count these streams no longer, so their number has a limit of its own: a client that provokes ends and never ends its
- * own side would else use up all descriptors. The oldest makes room.
+ * own side would else use up all descriptors. The oldest makes room, of those that owe nothing if there is one.
  */
 #include "net/stream_impl.h"
 
@@ -103,6 +103,26 @@ static void on_shutdown(uv_shutdown_t *request, int status)
         finish(lingering, false);
 }
 
+/* Whoever makes many ends shall not cut the answers that others still take. */
+static struct lingering *oldest_settled(const struct qp_loop *loop)
+{
+    QP_LIST_FOR_EACH (link, &loop->lingering) {
+        struct lingering *lingering = QP_CONTAINER_OF(link, struct lingering, link);
+        if (qp_stream_pending_bytes(lingering->stream) == 0)
+            return lingering;
+    }
+    return NULL;
+}
+
+bool qp_stream_some_linger_owing(const struct qp_loop *loop)
+{
+    QP_LIST_FOR_EACH (link, &loop->lingering) {
+        if (qp_stream_pending_bytes(QP_CONTAINER_OF(link, struct lingering, link)->stream) > 0)
+            return true;
+    }
+    return false;
+}
+
 void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes)
 {
     struct qp_stream *stream = *slot;
@@ -115,8 +135,10 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
     struct qp_loop *loop = qp_stream_loop(stream);
     struct lingering *lingering = qp_alloc(sizeof(*lingering));
 
-    if (loop->lingering_count >= QP_LOOP_LINGERING)
-        run_out(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
+    if (loop->lingering_count >= QP_LOOP_LINGERING) {
+        struct lingering *settled = oldest_settled(loop);
+        run_out(settled ? settled : QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
+    }
     lingering->stream = stream;
     lingering->limit_ms = limit_ms;
     lingering->rate_bytes = rate_bytes;

@@ -130,13 +130,14 @@ static void find_left_open(uv_handle_t *handle, void *count)
     ++*(unsigned *)count;
 }
 
-static void free_blocks(struct qp_loop *loop)
+void qp_loop_give_back(struct qp_loop *loop)
 {
     while (loop->spare_blocks) {
         struct qp_block *block = loop->spare_blocks;
         loop->spare_blocks = block->next;
         qp_free(block);
     }
+    loop->spare_block_count = 0;
 }
 
 /* A thread that is inside getaddrinfo() cannot be called back: it may stay there for as long as the resolver's own limits say. */
@@ -179,7 +180,7 @@ void qp_loop_free(struct qp_loop **slot)
     uv_close((uv_handle_t *)&loop->before_poll, NULL);
     if (left_open == 0)
         end_requests(loop);
-    free_blocks(loop);
+    qp_loop_give_back(loop);
     if (loop->reserve_fd >= 0)
         close(loop->reserve_fd);
     /* With handles left open or a question under way the memory is still in libuv's hands; losing it is better than a use after free. */

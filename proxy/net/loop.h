@@ -36,6 +36,9 @@ bool qp_loop_has_left_threads(void);
 /* Monotonic milliseconds as of the start of this turn. */
 uint64_t qp_loop_now_ms(const struct qp_loop *loop);
 
+/* The memory that is kept for streams to come. */
+void qp_loop_give_back(struct qp_loop *loop);
+
 void qp_job_init(struct qp_job *job, void (*run)(struct qp_job *job));
 /* Runs the job once, before the loop next waits. Scheduling a scheduled job changes nothing. */
 void qp_later(struct qp_loop *loop, struct qp_job *job);

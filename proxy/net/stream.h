@@ -78,6 +78,8 @@ void qp_stream_close(struct qp_stream **slot, bool hard);
  * limit_ms has passed, then closes. So the last bytes written are not destroyed by a reset (RFC 9112 section 9.6). While output is pending
  * the limit begins again each time that rate_bytes a second of it (0: any) have been taken. */
 void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_bytes);
+/* A stream that lingers on this loop has output that its socket has not taken yet: freeing the loop now would lose it. */
+bool qp_stream_some_linger_owing(const struct qp_loop *loop);
 
 struct qp_loop *qp_stream_loop(const struct qp_stream *stream);
 /* Of the underlying socket, for SO_* looks and logs; -1 when closed. */

@@ -24,7 +24,8 @@ bool qp_budget_take_retry(struct qp_budget *budget, uint32_t per_cent, uint64_t 
         requests += budget->seconds[i].requests;
         retries += budget->seconds[i].retries;
     }
-    const uint64_t allowed = requests * per_cent / 100 + QP_BUDGET_SECONDS * QP_BUDGET_FLOOR_A_SECOND;
+    const uint64_t allowed =
+        requests * per_cent / 100 + (uint64_t)QP_BUDGET_SECONDS * QP_BUDGET_FLOOR_A_SECOND;
     if (per_cent > 0 && retries >= allowed)
         return false;
     now->retries++;

@@ -68,9 +68,8 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d);
 static void on_send_deadline(struct relayed *r, const struct detail *d);
 static void on_head_deadline(struct relayed *r, const struct detail *d);
 static void on_body_deadline(struct relayed *r, const struct detail *d);
-static void on_overdue(struct relayed *r);
 static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s, const char *detail);
-static void give_up(struct relayed *r, enum qp_reply which, const char *detail);
+static void give_up(struct relayed *r, enum qp_reply which);
 static void finish(struct relayed *r, enum ending how, char ended_by, const char *error);
 
 /* Legal moves; an empty field is an event that cannot come in that state. */
@@ -109,7 +108,7 @@ static void on_deadline(struct qp_timer *timer)
 {
     struct relayed *r = QP_CONTAINER_OF(timer, struct relayed, deadline);
     if (qp_relayed_is_overdue(r))
-        on_overdue(r);
+        give_up(r, QP_REPLY_REQUEST_TIMEOUT);
     else
         step(r, EVENT_DEADLINE, &(struct detail){.why = QP_NET_TIMEOUT});
 }
@@ -378,7 +377,7 @@ static void on_exchange_drained(void *owner)
 {
     struct relayed *r = owner;
     if (!r->holding && is_too_slow(r, &r->attempt.upload_rate, r->attempt.sent_bytes)) {
-        give_up(r, QP_REPLY_ORIGIN_SLOW, NULL);
+        give_up(r, QP_REPLY_ORIGIN_SLOW);
         return;
     }
     qp_relayed_arm_deadline(r);
@@ -406,6 +405,7 @@ static void on_send_deadline(struct relayed *r, const struct detail *d)
             qp_request_inform(r->request, 100, QP_SLICE_NONE, NULL);
         pump(r);
     } else if (qp_exchange_is_full(r->attempt.exchange)) {
+        qp_exchange_give_up(r->attempt.exchange);
         reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, "it stopped taking the request's body");
     } else {
         qp_relayed_arm_deadline(r); /* it is the client that is slow; the server room watches it */
@@ -522,7 +522,7 @@ static void give_piece(struct relayed *r, struct qp_slice piece)
     bool is_slow = is_too_slow(r, &r->attempt.answer_rate, r->attempt.answer_bytes);
     qp_answer_piece(r, piece);
     if (is_slow && !is_last)
-        give_up(r, QP_REPLY_ORIGIN_SLOW, NULL);
+        give_up(r, QP_REPLY_ORIGIN_SLOW);
 }
 
 static void on_answer_body(void *owner, struct qp_slice piece)
@@ -560,7 +560,8 @@ static void on_answer_end(struct relayed *r, const struct detail *d)
 static void on_answer_failed(struct relayed *r, const struct detail *d)
 {
     qp_ending_cut(r, qp_result_text(d->why), d->text);
-    finish(r, END_CUT, 'O', qp_reply_row(qp_reply_for_exchange(d->why))->code);
+    finish(r, END_CUT, d->why == QP_NET_TIMEOUT ? 'T' : 'O',
+           qp_reply_row(qp_reply_for_exchange(d->why))->code);
 }
 
 static void on_body_deadline(struct relayed *r, const struct detail *d)
@@ -572,7 +573,7 @@ static void on_body_deadline(struct relayed *r, const struct detail *d)
     if (slow_to_take || slow_to_send)
         qp_relayed_arm_deadline(r); /* it is the client; the server room watches it */
     else
-        give_up(r, QP_REPLY_ORIGIN_TIMEOUT, NULL);
+        give_up(r, QP_REPLY_ORIGIN_TIMEOUT);
 }
 
 /* ---- failures before the response's head ---- */
@@ -623,20 +624,15 @@ static void reply(struct relayed *r, enum qp_reply which, uint32_t retry_after_s
 }
 
 /* A limit of time is reached: the client is told, or sees the cut. */
-static void give_up(struct relayed *r, enum qp_reply which, const char *detail)
+static void give_up(struct relayed *r, enum qp_reply which)
 {
     const struct qp_reply_row *row = qp_reply_row(which);
     if (qp_request_answer_status(r->request) == 0) {
-        reply(r, which, 0, detail);
+        reply(r, which, 0, NULL);
         return;
     }
-    qp_ending_cut(r, row->text, detail);
+    qp_ending_cut(r, row->text, NULL);
     finish(r, END_CUT, 'T', row->code);
-}
-
-static void on_overdue(struct relayed *r)
-{
-    give_up(r, QP_REPLY_REQUEST_TIMEOUT, NULL);
 }
 
 /* The one end: whatever happened, the line is written, the server is told, and everything that was taken is given back. */

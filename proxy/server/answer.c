@@ -23,9 +23,9 @@ const struct qp_refusal qp_refusal_connections = {
     503, "too_many_connections",
     "This address has as many connections as it may have; keep and share them, or try again later."};
 
-const struct qp_refusal qp_refusal_memory = {503, "memory_full",
-                                             "As much memory is in use as may be (limits.memory); try again "
-                                             "in a moment, with fewer requests at a time."};
+const struct qp_refusal qp_refusal_memory = {
+    503, "memory_full",
+    "As much memory is in use as may be (limits.memory); try again in a moment, with less."};
 
 static void write_out(struct qp_request *request, const struct qp_slice *pieces, unsigned count)
 {
@@ -66,9 +66,10 @@ static bool is_http_1_0(const struct qp_request *request)
     return has_head(request) && request->parser.message.minor == 0;
 }
 
+/* The method is known before the head is whole. */
 static bool is_head_method(const struct qp_request *request)
 {
-    return has_head(request) && qp_slice_is(request->parser.message.method, QP_SLICE("HEAD"));
+    return qp_slice_is(request->parser.message.method, QP_SLICE("HEAD"));
 }
 
 /* The rest of the request's body, if any, is so little that reading past it is cheaper than a new connection. A client that

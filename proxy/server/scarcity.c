@@ -3,6 +3,7 @@
 #include "server/session.h"
 
 #include "base/alloc.h"
+#include "net/loop.h"
 
 enum { LOOK_AGAIN_MS = 100 };
 
@@ -11,6 +12,7 @@ static void give_back(struct qp_server *server)
     for (struct qp_list *link; (link = qp_list_shift(&server->warm)) != NULL;)
         qp_request_free(QP_CONTAINER_OF(link, struct qp_request, link));
     server->warm_count = 0;
+    qp_loop_give_back(server->loop);
     if (server->handler->scarce)
         server->handler->scarce(server->handler_context);
     qp_timer_arm(server->loop, &server->shortage, LOOK_AGAIN_MS);

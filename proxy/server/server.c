@@ -9,7 +9,7 @@
 #include <time.h>
 
 /* At a limit each end and each new connection cross it: that is one situation, not a thousand. */
-enum { LIMIT_LOG_MS = 10000 };
+enum { LIMIT_LOG_MS = 10000, OWING_LOOK_MS = 20 };
 
 /* A listener and what its sessions need to know of it. */
 struct port {
@@ -166,7 +166,9 @@ static void on_room(struct qp_timer *timer)
 {
     struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, room);
 
-    if (qp_census_is_waited_for(server->census))
+    if (server->is_draining)
+        qp_later(server->loop, &server->drained);
+    else if (qp_census_is_waited_for(server->census))
         make_room(server);
 }
 
@@ -299,10 +301,14 @@ void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(v
 static void on_drain_limit(struct qp_timer *timer)
 {
     struct qp_server *server = QP_CONTAINER_OF(timer, struct qp_server, drain_timer);
+    const unsigned long long open = qp_count_of(&server->counters.connections_open);
 
-    qp_log_warn("server", "cutting %llu connections that did not end in time",
-                (unsigned long long)qp_count_of(&server->counters.connections_open));
+    if (open > 0)
+        qp_log_warn("server", "cutting %llu connections that did not end in time", open);
+    else
+        qp_log_warn("server", "cutting answers that their clients did not take in time");
     cancel_sessions(server);
+    qp_later(server->loop, &server->drained);
 }
 
 static void on_drained(struct qp_job *job)
@@ -310,6 +316,11 @@ static void on_drained(struct qp_job *job)
     struct qp_server *server = QP_CONTAINER_OF(job, struct qp_server, drained);
     void (*done)(void *) = server->drain_done;
 
+    /* Whoever is told may free the loop, and with it what the last answers' clients have still to take. */
+    if (qp_timer_is_armed(&server->drain_timer) && qp_stream_some_linger_owing(server->loop)) {
+        qp_timer_arm(server->loop, &server->room, OWING_LOOK_MS);
+        return;
+    }
     qp_timer_disarm(&server->drain_timer);
     server->drain_done = NULL;
     if (done)

@@ -128,10 +128,11 @@ struct qp_server {
     char date[32];
 
     bool is_draining;
-    bool is_full;              /* listeners are paused for the limit on connections */
-    bool is_short;             /* and for want of memory */
-    struct qp_timer shortage;  /* to look at that again */
-    struct qp_timer room;      /* when the longest resting session has rested long enough */
+    bool is_full;             /* listeners are paused for the limit on connections */
+    bool is_short;            /* and for want of memory */
+    struct qp_timer shortage; /* to look at that again */
+    /* When the longest resting session has rested long enough; draining: to look at what is owed. */
+    struct qp_timer room;
     uint64_t full_log_ms;      /* not said again before */
     uint64_t turned_log_ms;    /* not said again before */
     uint64_t turned_log_count; /* turned away since it was said */

@@ -169,7 +169,7 @@ def trailers_go_to_a_client_that_takes_them(env):
     def script(conn, request):
         conn.body(request)
         conn.send(wire.message("HTTP/1.1 200 OK", ["Transfer-Encoding: chunked", "Trailer: X-Sum"],
-                               wire.chunked(b"body", trailers=b"X-Sum: 5\r\nConnection: x-hop\r\nX-API-TOKEN: t\r\n")))
+                               wire.chunked(b"body", trailers=b"X-Sum: 5\r\nSet-Cookie: a=b\r\n")))
     origin, proxy = plain(env, script)
     with proxy.connect() as client:
         for fields, takes in (((("TE", "trailers"), ("Connection", "TE")), True), ((("TE", "gzip, Trailers"),), True), ((), False),
@@ -502,6 +502,21 @@ def a_slow_reader_is_not_taken_for_a_slow_origin(env):
             received += len(client.read(2000))
         assert head.status == 200
         assert len(client.read(len(body) - received)) == len(body) - received
+
+
+@test("P8", cases={"too_large": (413, "body_too_large", b"5dc\r\n" + b"x" * 1500 + b"\r\n"), "bad_chunk": (400, "bad_chunk", b"5\r\nhello\r\nzz\r\n")})
+def a_body_refused_while_it_is_read_has_its_status_in_the_log(env, status, code, rest):
+    """The relay had the request already, and the origin half of it."""
+    origin, proxy = plain(env, silent(), limits={"body": "1KiB"})
+    with proxy.connect() as client:
+        client.send(wire.message("POST /API/v3/half HTTP/1.1", ["Host: localhost", "Transfer-Encoding: chunked"], b"5\r\nhello\r\n"))
+        origin.wait_requests(1)
+        client.send(rest)
+        check_own_error(client.response(), status, code)
+        assert client.has_closed()
+    line = access_line(proxy, "/API/v3/half")
+    assert '" %d account=main ' % status in line and line.endswith(" error=" + code), line
+    assert len(origin.requests) == 1 and origin.requests[0].body is None
 
 
 # ---- retries ----

@@ -85,14 +85,13 @@ def a_clients_credential_never_reaches_the_origin(env, fields):
 def a_credential_in_trailers_never_reaches_the_origin(env):
     junk = env.client_credential("junk-" + env.run_id)
     origin, proxy = plain(env)
-    trailers = "".join("%s: %s\r\n" % (name, junk) for name in ("Authorization", "X-API-TOKEN", "proxy-authorization", "Cookie"))
-    with proxy.connect() as client:
-        client.send(wire.message("POST /API/v3/x HTTP/1.1",
-                                 ["Host: localhost", "Transfer-Encoding: chunked", "Trailer: Authorization, X-API-TOKEN"],
-                                 wire.chunked(b"body", trailers=trailers.encode())))
-        assert client.response().status == 200
-    assert junk.encode() not in bytes(origin.requests[0].conn.received)
-    assert origin.requests[0].body == b"body"
+    for name, status in (("Authorization", 400), ("X-API-TOKEN", 400), ("proxy-authorization", 400), ("Cookie", 200)):
+        with proxy.connect() as client:
+            client.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Transfer-Encoding: chunked", "Trailer: " + name],
+                                     wire.chunked(b"body", trailers=("%s: %s\r\n" % (name, junk)).encode())))
+            assert client.response().status == status
+    assert [request.body for request in origin.requests if request.body is not None] == [b"body"]
+    assert not any(junk.encode() in conn.received for conn in origin.connections)
 
 
 @test("P6")
@@ -270,10 +269,9 @@ def trailers_go_through_as_trailers_or_vanish(env):
     def script(conn, request):
         conn.body(request)
         conn.send(wire.message("HTTP/1.1 200 OK", ["Transfer-Encoding: chunked", "Trailer: X-Sum"], wire.chunked(
-            b"body", trailers=b"X-Sum: 5\r\nContent-Length: 3\r\nTransfer-Encoding: gzip\r\nSet-Cookie: a=b\r\nConnection: close\r\n")))
+            b"body", trailers=b"X-Sum: 5\r\nContent-Type: text/evil\r\nSet-Cookie: a=b\r\n")))
     origin, proxy = plain(env, script)
-    trailers = (b"X-Sum: 12\r\nContent-Length: 9\r\nHost: evil\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nTE: x\r\n"
-                b"Expect: 100-continue\r\n")
+    trailers = b"X-Sum: 12\r\nContent-Type: text/evil\r\nMax-Forwards: 0\r\nCookie: a\r\n"
     with proxy.connect() as client:
         for version in ("1.1", "1.1", "1.0"):
             client.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Transfer-Encoding: chunked", "TE: trailers"],
@@ -281,7 +279,7 @@ def trailers_go_through_as_trailers_or_vanish(env):
                         if version == "1.1" else b"POST /API/v3/x HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello")
             response = client.response()
             assert response.status == 200 and response.body == b"body"
-            for name in ("X-Sum", "Content-Length", "Set-Cookie"):
+            for name in ("X-Sum", "Content-Type", "Set-Cookie"):
                 assert not (response.framing == "chunked" and response.head.has(name)), "a trailer became a field: " + name
             if response.trailers:
                 assert set(response.trailers.names()) <= {b"x-sum"}, response.trailers.fields

@@ -296,3 +296,21 @@ def an_answer_that_is_written_waits_for_a_reader_above_the_rate(env):
             assert piece, "cut after %d bytes" % got
             got += len(piece)
             time.sleep(0.03)
+
+
+@test("P6")
+def a_stop_waits_for_who_still_reads_the_last_answer(env):
+    origin, proxy = plain(env, timeouts={"drain": "30s"})
+    body = b"x" * (6 * MIB)
+    origin.scripts = [lambda conn, request: conn.answer(body=body)]
+    with proxy.connect(receive_buffer=65536) as client:
+        client.request()
+        client.head()
+        proxy.signal()
+        got = len(client.source.buffer)
+        while got < len(body):
+            piece = client.sock.recv(65536)
+            assert piece, "cut after %d bytes" % got
+            got += len(piece)
+            time.sleep(0.01)
+    assert proxy.process.wait(15 * SLOWNESS) == 0

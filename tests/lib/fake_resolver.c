@@ -1,4 +1,5 @@
-/* fake_resolver.c - for LD_PRELOAD: a getaddrinfo() that answers from the file $QP_FAKE_HOSTS, which a test may replace at any time.
+/* fake_resolver.c - for LD_PRELOAD: a getaddrinfo() that answers from the file $QP_FAKE_HOSTS, which a test may replace at any time; for a
+ * host that has a file $QP_FAKE_HOSTS.HOST, from that.
  *
  * A line each: an address; "delay MS" before the answer; "fail NAME" with again, noname, or fail, instead of an answer. Each question
  * appends a line to $QP_FAKE_HOSTS.asked. Addresses themselves (AI_NUMERICHOST) go to the C library.
@@ -56,12 +57,15 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     resolve *real = (resolve *)dlsym(RTLD_NEXT, "getaddrinfo");
     const char *file = getenv("QP_FAKE_HOSTS");
     int result = 0;
-    char line[256];
+    char line[4096];
 
     if (!file || (hints && hints->ai_flags & AI_NUMERICHOST))
         return real(node, service, hints, list);
     note_question(file, node);
-    FILE *hosts = fopen(file, "r");
+    snprintf(line, sizeof(line), "%s.%s", file, node);
+    FILE *hosts = fopen(line, "r");
+    if (!hosts)
+        hosts = fopen(file, "r");
     if (!hosts)
         return EAI_SYSTEM;
     *list = NULL;

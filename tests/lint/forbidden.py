@@ -14,6 +14,7 @@ CALLS = [
     (EVERYWHERE, "ato[ifl]|atoll", "{} hides errors: use the parsers of base/"),
     (EVERYWHERE, "strtok|gets|alloca|tmpnam|mktemp", "{} is unsafe"),
     (PROXY, "assert", "{} vanishes or aborts: use qp_require() or qp_broken()"),
+    (EVERYWHERE, r"llhttp_set_lenient\w*", "{} lets two readings in: llhttp stays strict"),
 ]
 ALLOCATION = (PROXY, "malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|posix_memalign",
               "{} is for base/ only: use qp_alloc() and qp_free()")
@@ -49,6 +50,7 @@ BAD = [
     ("sprintf writes", {"proxy/base/b.c": "void f(void) { sprintf(a, b); }\n"}),
     ("atoi hides", {"proxy/base/b.h": "int a = atoi(b);\n"}),
     ("assert vanishes", {"proxy/base/b.c": "void f(void) { assert(a); }\n"}),
+    ("llhttp_set_lenient_headers lets", {"proxy/http/b.c": "void f(void) { llhttp_set_lenient_headers(a, 1); }\n"}),
     ("TODO", {"proxy/base/b.c": "// " + "TODO: later\n"}),
 ]
 

@@ -95,6 +95,8 @@ static const struct refused requests[] = {
     {400, "bad_host", QP_SLICE(GET "Host: a:b\r\n\r\n")},
     {400, "bad_host", QP_SLICE(GET "Host: a:99999\r\n\r\n")},
     {400, "bad_host", QP_SLICE(GET "Host: [::1\r\n\r\n")},
+    {400, "bad_host", QP_SLICE(GET "Host: [:::1]\r\n\r\n")},
+    {400, "bad_host", QP_SLICE(GET "Host: [1:2:3:4:5:6:7:8:9]\r\n\r\n")},
     {417, "expectation_failed", QP_SLICE(POST "Expect: magic\r\n\r\n")},
     {417, "expectation_failed", QP_SLICE(POST "Expect: 100-continue, magic\r\n\r\n")},
     {417, "expectation_failed", QP_SLICE(POST "Expect: 100-continue\r\nExpect: 101-continue\r\n\r\n")},
@@ -146,9 +148,20 @@ static const struct refused requests[] = {
     {400, "bad_chunk", QP_SLICE(CHUNKED "10000000000000000\r\na\r\n")},
     {400, "bad_chunk", QP_SLICE(CHUNKED "1;a\nb\r\na\r\n0\r\n\r\n")},
     {400, "bad_chunk", QP_SLICE(CHUNKED "1;\x01\r\na\r\n0\r\n\r\n")},
+    {400, "bad_chunk", QP_SLICE(CHUNKED "1;a=\"\x7f\"\r\na\r\n0\r\n\r\n")},
     {400, "bad_field", QP_SLICE(CHUNKED "0\r\nX : a\r\n\r\n")},
     {400, "bad_field", QP_SLICE(CHUNKED "0\r\nX: a\r\n b\r\n\r\n")},
     {400, NULL, QP_SLICE(CHUNKED "0\r\n\n")},
+    {400, "bad_chunk", QP_SLICE(CHUNKED "8000000000000000\r\na\r\n0\r\n\r\n")},
+    {400, "bad_chunk", QP_SLICE(CHUNKED "ffffffffffffffff\r\na\r\n0\r\n\r\n")},
+    /* trailers that would frame, route or authenticate */
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nContent-Length: 1\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nX: a\r\ntransfer-encoding: gzip\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nHost: a\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nAuthorization: a\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nX-Api-Token: a\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nTrailer: a\r\n\r\n")},
+    {400, "bad_trailer", QP_SLICE(CHUNKED "0\r\nConnection: close\r\n\r\n")},
 };
 
 static const struct refused responses[] = {
@@ -182,11 +195,15 @@ static const struct refused responses[] = {
     {400, "bad_status", QP_SLICE("HTTP/1.1 200 O\x1bK\r\n\r\n")},
     {400, NULL, QP_SLICE("HTTP/1.1 200 OK\n\r\n")},
     {400, NULL, QP_SLICE("HTTP/1.1 200 O\rK\r\n\r\n")},
+    {400, "bad_request", QP_SLICE("HTTP/1.1 200 OK\r\rX: a\r\n\r\n")},
+    {400, "bad_request", QP_SLICE("HTTP/1.1 200 OK\r\r\r\n")},
+    {400, "bad_request", QP_SLICE("HTTP/1.1 200\r\r\n\r\n")},
     {400, "bad_field", QP_SLICE(OK_ "X: a\r\n folded\r\n\r\n")},
     {400, "bad_field", QP_SLICE(OK_ "X: a\0\r\n\r\n")},
     {400, "bad_field", QP_SLICE(OK_ "X : a\r\n\r\n")},
     {400, NULL, QP_SLICE(OK_ "X: a\nY: b\r\n\r\n")},
     {400, "bad_chunk", QP_SLICE(OK_ "Transfer-Encoding: chunked\r\n\r\nzz\r\n")},
+    {400, "bad_trailer", QP_SLICE(OK_ "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 1\r\n\r\n")},
 };
 
 static void check_refused(enum qp_direction direction, const struct refused *cases, size_t count)

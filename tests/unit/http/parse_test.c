@@ -191,18 +191,15 @@ static void the_no_body_expectation_lasts_to_the_final_response(void **state)
     qp_arena_deinit(&arena);
 }
 
-/* Framing, routing and credential names may stand among trailers; nothing honours them, nothing sends them
- * on. */
+/* What describes the content or the client may stand among trailers; nothing honours it, nothing sends it on. */
 static void trailers_are_kept_apart_and_change_nothing(void **state)
 {
     check_request(
         "POST / HTTP/1.1\r\n" HOST
-        "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nHost: evil\r\n"
-        "Content-Length: 7\r\nTransfer-Encoding: gzip\r\nAuthorization: x\r\nConnection: close\r\n\r\n"
-        "GET / HTTP/1.1\r\n" HOST "\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nContent-Type: x\r\n"
+        "Cookie: a\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
         "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\nBODY 1 a\nEND\n"
-        "| X-Sum: 1\n| Host: evil\n| Content-Length: 7\n| Transfer-Encoding: gzip\n| Authorization: x\n"
-        "| Connection: close\n"
+        "| X-Sum: 1\n| Content-Type: x\n| Cookie: a\n"
         "HEAD GET / 1.1 none keep-alive\n| Host: a\nEND\n");
 }
 
@@ -210,10 +207,9 @@ static void trailers_are_kept_apart_and_change_nothing(void **state)
 static void connection_nominates_trailers_too(void **state)
 {
     check_request("POST / HTTP/1.1\r\n" HOST
-                  "Transfer-Encoding: chunked\r\nConnection: x-a\r\n\r\n0\r\nX-A: 1\r\nConnection: X-B\r\n"
-                  "X-B: 2\r\n\r\n",
+                  "Transfer-Encoding: chunked\r\nConnection: x-a\r\n\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n",
                   "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\n"
-                  "| Connection: x-a\nEND\n- X-A: 1\n| Connection: X-B\n| X-B: 2\n");
+                  "| Connection: x-a\nEND\n- X-A: 1\n| X-B: 2\n");
 }
 
 static void targets_go_through_byte_for_byte(void **state)
@@ -224,6 +220,15 @@ static void targets_go_through_byte_for_byte(void **state)
         "HEAD GET //a/../b/%2f%2F;x?? 1.0 none close\nEND\nHEAD GET http://h:1/x 1.0 none close\nEND\n"
         "HEAD OPTIONS * 1.0 none close\nEND\nHEAD GET HTTPS://h 1.0 none close\nEND\n"
         "HEAD GET http://h?q 1.0 none close\nEND\nHEAD GET /? 1.0 none close\nEND\n");
+}
+
+/* llhttp of its own would take no tab behind a length. */
+static void blanks_around_a_framing_field_are_not_its_value(void **state)
+{
+    check_request("POST / HTTP/1.1\r\n" HOST "Content-Length: \t 1 \t\r\n\r\na"
+                  "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:\t chunked \t\r\n\r\n0\r\n\r\n",
+                  "HEAD POST / 1.1 length 1 keep-alive\n| Host: a\n| Content-Length: 1\nBODY 1 a\nEND\n"
+                  "HEAD POST / 1.1 chunked keep-alive\n| Host: a\n| Transfer-Encoding: chunked\nEND\n");
 }
 
 static void the_largest_length_is_taken(void **state)
@@ -300,6 +305,7 @@ int main(void)
         cmocka_unit_test(trailers_are_kept_apart_and_change_nothing),
         cmocka_unit_test(connection_nominates_trailers_too),
         cmocka_unit_test(targets_go_through_byte_for_byte),
+        cmocka_unit_test(blanks_around_a_framing_field_are_not_its_value),
         cmocka_unit_test(the_largest_length_is_taken),
         cmocka_unit_test(an_end_of_input_inside_a_message_is_a_cut),
         cmocka_unit_test(begun_is_true_from_the_first_byte_of_the_message),

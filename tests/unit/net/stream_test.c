@@ -377,10 +377,13 @@ static void lingering_ends_at_its_limit(void **state)
     close_end(&b);
 }
 
-static void no_more_than_so_many_linger_and_the_oldest_goes_first(void **state)
+/* The first one owes, so the second is the oldest of those that do not. */
+static void no_more_than_so_many_linger_and_the_oldest_that_owes_nothing_goes_first(void **state)
 {
     enum { MANY = QP_LOOP_LINGERING + 8 };
     static int peers[MANY];
+    static char bytes[1 << 20];
+    const struct qp_slice large = qp_slice(bytes, sizeof(bytes));
     struct rlimit limit;
     char byte;
 
@@ -394,12 +397,16 @@ static void no_more_than_so_many_linger_and_the_oldest_goes_first(void **state)
         int fds[2];
         connected_pair(AF_UNIX, fds);
         own(&a, qp_stream_adopt(test_loop, fds[0], AF_UNIX));
+        if (i == 0)
+            qp_stream_write(a.stream, &large, 1);
         qp_stream_linger(&a.stream, 60000, 0);
         peers[i] = fds[1];
     }
     run_for_ms(20);
+    assert_true(qp_stream_some_linger_owing(test_loop));
     assert_int_equal(qp_stream_count(test_loop), QP_LOOP_LINGERING);
-    assert_int_equal(send(peers[0], "x", 1, MSG_NOSIGNAL), -1); /* closed */
+    assert_int_equal(send(peers[0], "x", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(send(peers[1], "x", 1, MSG_NOSIGNAL), -1); /* closed */
     assert_int_equal(send(peers[MANY - 1], "x", 1, MSG_NOSIGNAL), 1);
     assert_int_equal(read(peers[MANY - 1], &byte, 1), 0);
     for (unsigned i = 0; i < MANY; i++)
@@ -522,8 +529,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lingering_delivers_the_last_bytes_to_one_who_still_sends, set_up,
                                         free_loop),
         cmocka_unit_test_setup_teardown(lingering_ends_at_its_limit, set_up, free_loop),
-        cmocka_unit_test_setup_teardown(no_more_than_so_many_linger_and_the_oldest_goes_first, set_up,
-                                        free_loop),
+        cmocka_unit_test_setup_teardown(
+            no_more_than_so_many_linger_and_the_oldest_that_owes_nothing_goes_first, set_up, free_loop),
         cmocka_unit_test_setup_teardown(lingering_streams_end_with_the_loop, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_failed_write_is_reported_later_and_once, set_up, free_loop),
         cmocka_unit_test_setup_teardown(without_memory_for_output_the_stream_fails, set_up, free_loop),

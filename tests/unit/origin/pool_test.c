@@ -123,6 +123,29 @@ static void keeps_only_so_many_idle(void **state)
         owner_end(&owners[i]);
 }
 
+static void gives_back_what_is_idle(void **state)
+{
+    struct owner owners[3] = {0};
+    struct wire *origins[3];
+
+    for (unsigned i = 0; i < 3; i++) {
+        owner_want(&owners[i], true);
+        origins[i] = wire_accept(caller.listening);
+        assert_true(owner_run_until_given(&owners[i]));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        complete(&owners[i], origins[i]);
+    qp_pool_give_back(caller.pool);
+    qp_pool_give_back(caller.pool);
+    assert_int_equal(qp_pool_counters(caller.pool).idle, 0);
+    assert_int_equal(qp_pool_counters(caller.pool).streams, 1); /* what is under way goes on */
+    assert_true(wire_run_until_end(origins[0]) && wire_run_until_end(origins[1]));
+    complete(&owners[2], origins[2]);
+    assert_int_equal(qp_pool_counters(caller.pool).idle, 1);
+    for (unsigned i = 0; i < 3; i++)
+        owner_end(&owners[i]);
+}
+
 static void serves_waiters_in_order(void **state)
 {
     struct owner owners[4] = {0};
@@ -292,6 +315,7 @@ int main(void)
         TEST(throws_out_idle_streams_that_speak_or_die),
         TEST(sees_a_close_before_sending),
         TEST(throws_out_old_idle_streams),
+        TEST(gives_back_what_is_idle),
         TEST(keeps_only_so_many_idle),
         TEST(serves_waiters_in_order),
         TEST(limits_the_queue),

@@ -55,6 +55,7 @@ static void begin_client(void)
     bool has_body = spec.method[0] == 'P';
     spec.body_bytes = has_body ? some_size() : 0;
     spec.chunked = has_body && chance(3);
+    spec.takes_trailers = chance(2);
     spec.expects = has_body && spec.body_bytes > 0 && chance(3);
     client_begin(&spec);
 }
@@ -149,11 +150,15 @@ static void step_pool(void)
 
 static void give_head(struct qp_exchange *exchange)
 {
-    static const uint16_t statuses[] = {200, 200, 401, 401, 401, 403, 404, 204, 500, 304};
+    static const uint16_t statuses[] = {200, 200, 401, 401, 401, 403, 417, 204, 500, 304};
     static const enum qp_body_kind kinds[] = {QP_BODY_LENGTH, QP_BODY_LENGTH, QP_BODY_CHUNKED,
                                               QP_BODY_UNTIL_CLOSE};
     struct origin_spec spec = {.status = statuses[world_random(10)], .kind = kinds[world_random(4)]};
     spec.bytes = some_size();
+    if (chance(4)) {
+        spec.fields[0] = chance(2) ? "Location" : "content-location";
+        spec.fields[1] = chance(2) ? "https://iad1.qualtrics.com/API/v3/x" : "/API/v3/x";
+    }
     spec.links = spec.status == 200 && exchange->pool->account == ACCOUNT_OAUTH && chance(2);
     if (spec.status == 204 || spec.status == 304)
         spec.kind = QP_BODY_NONE;

@@ -220,7 +220,7 @@ static void open_door(struct qp_server **server, struct qp_listen_claim *claim, 
     if (*server)
         return;
     *server = qp_server_new(stage.loop, &stage.opts, &handler, &stage);
-    qp_server_listen(*server, qp_listen_fd(claim), listener_id, NULL);
+    qp_server_listen(*server, qp_listen_fd(claim), listener_id, stage.tls);
 }
 
 /* The server is made at the first client, so that a test can change the options before. */

@@ -15,6 +15,7 @@ struct stage {
     struct qp_server *server;
     struct qp_server_opts opts;
     uint16_t port;
+    struct qp_tls *tls;      /* of the clients of stage_connect(); NULL: plain */
     struct qp_request *held; /* the latest request that is still ours */
     struct qp_buf diary;
     struct qp_buf body; /* of all requests, one after the other */

@@ -2,6 +2,7 @@
 #include "unit/server/stage.h"
 
 #include "base/alloc.h"
+#include "net/tls.h"
 #include "server/session.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -245,6 +246,68 @@ static void the_end_of_an_answer_waits_for_a_reader_above_the_rate(void **state)
     qp_free(body);
 }
 
+static unsigned drained_count;
+
+static void on_done(void *context)
+{
+    drained_count++;
+}
+
+/* A server that has drained may be freed with its loop: until then what is written must be gone. */
+static void a_drain_ends_when_the_last_answer_is_taken_and_not_before(void **state)
+{
+    const size_t bytes = 400000;
+    char *body = qp_alloc(bytes);
+
+    for (unsigned is_patient = 0; is_patient < 2; is_patient++) {
+        struct reader reader = open_reader();
+        drained_count = 0;
+        qp_server_drain(stage.server, is_patient ? 600000 : 3000, on_done, NULL);
+        qp_request_reply(stage.held, 200, NULL, QP_SLICE_NONE, qp_slice(body, bytes));
+        stage.held = NULL;
+        stage_pass_ms(2000);
+        assert_int_equal(qp_server_counters(stage.server).connections_open, 0);
+        assert_int_equal(drained_count, 0);
+        for (unsigned second = 0; is_patient && second < 60; second++) {
+            take(&reader, 16384);
+            stage_pass_ms(1000);
+        }
+        stage_pass_ms(2000);
+        assert_int_equal(drained_count, 1);
+        reader.client->paused = false;
+        if (is_patient)
+            wire_run_until_end(reader.client);
+        assert_true(!is_patient || reader.got + qp_buf_len(&reader.client->in) > bytes);
+        stage_end(state);
+        stage_begin(state);
+    }
+    qp_free(body);
+}
+
+static void a_tls_handshake_is_part_of_the_first_head(void **state)
+{
+    char error[256];
+
+    if (qp_tls_init() != QP_OK ||
+        qp_tls_server_new(stage.loop, QP_TEST_CERTS "/localhost.pem", QP_TEST_CERTS "/localhost.key",
+                          &stage.tls, error, sizeof(error)) != QP_OK)
+        fail_msg("%s", error);
+    struct wire *client = stage_connect();
+    struct wire *mute = stage_connect();
+    wire_send_bytes(client, "\x16\x03\x01\x02\x00\x01",
+                    6); /* the beginning of a ClientHello, then a byte a second */
+    for (unsigned second = 0; second < 9; second++) {
+        wire_send_bytes(client, "", 1);
+        stage_pass_ms(1000);
+        assert_false(client->ended || mute->ended);
+    }
+    stage_pass_ms(1500);
+    assert_int_equal(qp_server_counters(stage.server).connections_open, 0);
+    assert_int_equal(qp_buf_len(&client->in), 0);
+    qp_server_close(&stage.server);
+    qp_tls_free(&stage.tls);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)
 
 int main(void)
@@ -258,6 +321,8 @@ int main(void)
         TEST(a_reader_above_the_rate_is_served),
         TEST(a_reader_is_not_blamed_for_a_slow_handler),
         TEST(the_end_of_an_answer_waits_for_a_reader_above_the_rate),
+        TEST(a_drain_ends_when_the_last_answer_is_taken_and_not_before),
+        TEST(a_tls_handshake_is_part_of_the_first_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

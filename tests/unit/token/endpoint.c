@@ -1,6 +1,7 @@
 #include "endpoint.h"
 #include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -76,9 +77,21 @@ static void write_all(int fd, const char *bytes, size_t len)
     }
 }
 
+/* Each byte a segment, and so a read, of its own. */
+static void write_slowly(int fd, const char *bytes, size_t len)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    for (size_t i = 0; i < len; ++i) {
+        write_all(fd, bytes + i, 1);
+        usleep(100);
+    }
+}
+
 static void give(int fd, const struct endpoint_step *step)
 {
-    write_all(fd, step->answer, strlen(step->answer));
+    (step->is_slow ? write_slowly : write_all)(fd, step->answer, strlen(step->answer));
+    if (step->is_reset)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     char *padding = malloc(step->padding + 1);
     memset(padding, 'x', step->padding);
     write_all(fd, padding, step->padding);

@@ -15,7 +15,9 @@ struct endpoint_step {
     unsigned delay_ms;
     unsigned padding; /* so many 'x' behind the answer */
     enum endpoint_lane lane;
-    bool is_held; /* no answer before endpoint_release() */
+    bool is_held;  /* no answer before endpoint_release() */
+    bool is_slow;  /* a byte at a time */
+    bool is_reset; /* what is given ends with a reset */
 };
 
 /* "HTTP/1.1 status\r\nfields\r\nContent-Length..." around a JSON body. Lives until the next endpoint_stop(). */
