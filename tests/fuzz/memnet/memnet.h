@@ -5,6 +5,7 @@
  * lent for a call is a block of its own, freed behind the call, and a closed stream's memory goes at once, so that AddressSanitizer sees
  * whoever touches them later. What the contracts demand of the rooms is required: nothing open when the loop is freed, no spinning.
  *
+ * A call that net/ gains and the rooms use is missing here: the linker then says "multiple definition" of the others.
  * The test's end of a stream is a struct mem_end. It stays the loop's, also when the proxy has closed, until the loop is freed.
  */
 #ifndef QP_TEST_MEMNET_H
