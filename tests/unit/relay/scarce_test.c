@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { POINTS = 60, BODY_BYTES = 300 * 1024, TURNS = 600 };
+enum { POINTS = 60, BODY_BYTES = 300 * 1024, TURNS = 600, REPLAY_MEMORY_BYTES = 128 * 1024 };
 
 struct parts {
     struct qp_loop *loop;
@@ -70,7 +70,7 @@ static void begin(struct parts *parts)
                                         .origin_streams = 4,
                                         .waiting = 4,
                                         .response_limits = limits,
-                                        .replay_memory_bytes = 128 * 1024,
+                                        .replay_memory_bytes = REPLAY_MEMORY_BYTES,
                                         .replay_memory_total_bytes = 1 << 20,
                                         .replay_body_bytes = 1 << 20,
                                         .replay_folder = "/tmp",

@@ -8,8 +8,9 @@
 
 enum { LARGE_BYTES = 10 * 1024 * 1024, HELD_BYTES = 512 * 1024 };
 
-static const char by_length[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n"
-                                "{\"access_token\":\"t1\",\"expires_in\":3600}";
+static const char by_length[] =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n"
+    "{\"access_token\":\"t1\",\"expires_in\":3600}";
 static const char by_chunks[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                                 "8\r\n{\"access\r\n1f\r\n_token\":\"t1\",\"expires_in\":3600}\r\n0\r\n\r\n";
 

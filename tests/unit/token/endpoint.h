@@ -15,8 +15,8 @@ struct endpoint_step {
     unsigned delay_ms;
     unsigned padding; /* so many 'x' behind the answer */
     enum endpoint_lane lane;
-    bool is_held; /* no answer before endpoint_release() */
-    bool is_slow; /* a byte at a time */
+    bool is_held;  /* no answer before endpoint_release() */
+    bool is_slow;  /* a byte at a time */
     bool is_reset; /* what is given ends with a reset */
 };
 
