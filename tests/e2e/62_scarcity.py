@@ -6,7 +6,6 @@ import json
 import os
 import re
 import resource
-import socket
 import subprocess
 import threading
 import time
@@ -14,8 +13,7 @@ import time
 import wire
 from admin_client import ANY_PORT, ask
 from harness import Skip, check_own_error, eventually, read_text, test
-from rawclient import request_bytes
-from scripted_origin import answering, reflecting, silent
+from scripted_origin import answering, reflecting
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -366,7 +364,6 @@ def after_a_long_standstill_nothing_is_cut_that_moves(env):
     origin = env.origin()
     proxy = env.proxy(origin, timeouts={"client_head": "2s", "client_body": "2s", "client_idle": "2s", "origin_response": "2s", "origin_idle": "2s"})
     assert proxy.exchange().status == 200
-    origin.scripts = [reflecting()] * 2 + [answering()] * 2
     upload, slow_head, idle, waiting = proxy.connect(), proxy.connect(), quiet_connection(proxy), proxy.connect()
     body = os.urandom(300 * KIB)
     origin.scripts = [reflecting(), answering(), answering(), answering()]
