@@ -72,6 +72,7 @@ def past_the_memory_limit_nothing_new_is_taken_on_until_there_is_room(env):
     upload = proxy.connect()
     origin.scripts = [reflecting()]
     upload.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Content-Length: 200000"], b"a" * 100000))
+    origin.wait_requests(1)  # it has the script
     quiet = [quiet_connection(proxy) for _ in range(8)]
     heads = Heads(env, proxy)
     heads.fill()
@@ -319,8 +320,9 @@ def a_wall_clock_that_jumps_changes_no_deadline(env):
     for hours in HOURS:
         with env.part("%+d hours" % hours):
             origin.scripts = [lambda conn, request: (conn.wait(0.3), conn.answer())]
+            before = len(origin.requests)
             kept.request()
-            origin.wait_requests(len(origin.requests) + 1)
+            origin.wait_requests(before + 1)
             clock.set(hours * 3600)
             answer = kept.response()
             assert answer.status == 200, answer
