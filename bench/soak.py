@@ -24,10 +24,12 @@ from daemon import Pair
 from soak_clients import Ask, Conn, Crowd
 from soak_origin import Wild
 
-IDLE_S = 3  # of clients and origins
+ORIGIN_IDLE_S = 3
+CLIENT_IDLE_S = 10
+REST_S = 1.5  # after which a client uses no kept connection: far from the limit, for a busy machine is late
 WORKERS = 2
 # `one`: the misbehaving origin's tokens; `endpoint`: token calls fail for a while; `restart`: the stand-in is killed.
-TROUBLES = ["revoke", "one", "revoke", "endpoint", "revoke", "one", "restart", "revoke"]
+TROUBLES = ["revoke", "one", "endpoint", "restart", "revoke", "one", "revoke", "revoke"]
 # Those that are tried again by themselves within seconds.
 ENDPOINT_FAULTS = ["http_500", "http_503", "garbage", "hang", "close", "http_429", "huge"]
 HEALS_WITHIN_S = 30
@@ -41,8 +43,11 @@ class World(Pair):
 
     def __init__(self, given, wild_url_of):
         super().__init__(given.build, workers=WORKERS, environ=SANITIZER_ENVIRON, standin=given.standin, config={
-            "timeouts": {"client_head": "3s", "client_body": "4s", "client_idle": "%ds" % IDLE_S, "origin_response": "5s",
-                         "origin_idle": "%ds" % IDLE_S, "token_wait": "6s", "token_call": "2s", "drain": "5s"},
+            "timeouts": {"client_head": "%gs" % (given.slack / 2), "client_body": "%gs" % (given.slack / 2),
+                         "client_idle": "%ds" % CLIENT_IDLE_S, "origin_idle": "%ds" % ORIGIN_IDLE_S, "drain": "5s",
+                         **{name: "%gs" % given.slack for name in (
+                             "origin_connect", "origin_handshake", "origin_response", "stream_wait", "token_wait")},
+                         "token_call": "2s"},
             "limits": {"origin_connections": 24},
             "replay": {"memory": "128KiB"},
         })
@@ -328,7 +333,8 @@ def result_of(given, report, sampler, trouble, crowd, wild, metrics):
             "token calls": metrics["token_calls"], "of these failed": metrics["token_call_failures"],
             "replays after a 401": metrics["relay_replays"], "retries on a fresh connection": metrics["relay_stale_retries"],
             "401s of requests that met two revocations": tally.revoked_twice,
-            "clients that left": sum(tally.aborts.values()), "answers cut": tally.cut,
+            "clients that left": sum(tally.aborts.values()),
+            "the clients' own loop was late by at most, s": round(crowd.late_s, 1), "answers cut": tally.cut,
             "bodies mismatched": len(tally.mismatches) + len(wild.mismatched),
         },
         "kinds": dict(tally.kinds), "aborts": dict(tally.aborts), "statuses": dict(tally.statuses), "own": dict(tally.own),
@@ -379,11 +385,12 @@ async def soak(given):
     await asyncio.to_thread(world.__enter__)
     try:
         wild, = holder
-        crowd = Crowd(world.host, world.port, given.seed, given.clients, given.pause_ms / 1000, IDLE_S / 2)
+        crowd = Crowd(world.host, world.port, given.seed, given.clients, given.pause_ms / 1000, REST_S)
         at_start = await warm_up(world, crowd)
         sampler, trouble = Sampler(world), Trouble(world, wild, crowd, given.every)
         await load(given, world, wild, sampler, crowd, trouble)
         metrics, descriptors, lines = await asyncio.to_thread(settle, world, at_start)
+        access = world.access.read_text()
         if descriptors > at_start:
             for name in os.listdir("/proc/%d/fd" % world.proxy.pid):
                 crowd.tally.fault("open at the end: %s %s" % (name, os.readlink("/proc/%d/fd/%s" % (world.proxy.pid, name))))
@@ -391,7 +398,7 @@ async def soak(given):
         await asyncio.to_thread(world.__exit__, None, None, None)
         await wild.close()
     report = judge(given, world, sampler, trouble, crowd, wild, (metrics, descriptors, lines, at_start))
-    return result_of(given, report, sampler, trouble, crowd, wild, metrics), world.lines
+    return result_of(given, report, sampler, trouble, crowd, wild, metrics), world.lines, access
 
 
 def main():
@@ -402,16 +409,18 @@ def main():
     options.add_argument("--clients", type=int, default=32)
     options.add_argument("--pause-ms", type=float, default=40, help="the longest pause of a client between two actions")
     options.add_argument("--every", type=float, default=2.5, help="seconds between two troubles, on average")
+    options.add_argument("--slack", type=float, default=10, help="seconds of the origins' time limits; the clients' are half of it")
     options.add_argument("--seed", default="soak", help="what clients and troubles do follows from it; when, does not")
     options.add_argument("--growth-percent", type=float, default=10, help="how much the late and middle RSS may exceed the early one")
     options.add_argument("--growth-mib", type=float, default=6, help="and so much more")
     options.add_argument("--json", help="write the figures there too")
-    options.add_argument("--log", help="keep qproxy's log there")
+    options.add_argument("--log", help="keep qproxy's log there, and its access log beside it, as FILE.access")
     given = options.parse_args()
-    result, log = asyncio.run(soak(given))
+    result, log, access = asyncio.run(soak(given))
     show(result)
     if given.log:
         pathlib.Path(given.log).write_text("\n".join(log) + "\n")
+        pathlib.Path(given.log + ".access").write_text(access)
     if given.json:
         pathlib.Path(given.json).write_text(json.dumps(result, indent=1))
     raise SystemExit(0 if result["holds"] else 1)

@@ -485,8 +485,13 @@ class Client:
         if self.dice.random() < 0.7:
             ask = self.ask(method="GET")
             self.judge(ask, await self.exchange(conn, ask))
-        if not conn.is_spent:
-            assert await conn.has_ended(30), "an idle connection is not closed"
+        ending = asyncio.ensure_future(conn.has_ended(30))
+        over = asyncio.ensure_future(self.crowd.is_over.wait())
+        await asyncio.wait([ending, over], return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if ending.done():
+            assert ending.result(), "an idle connection is not closed"
+        ending.cancel()
         conn.close()
 
     async def early(self):
@@ -610,7 +615,17 @@ class Crowd:
         self.tally = Tally()
         self.weather = Weather()
         self.is_over = asyncio.Event()
+        self.late_s = 0.0
         self.clients = [Client(self, number) for number in range(count)]
 
     async def run(self):
+        watch = asyncio.ensure_future(self.watch_loop())
         await asyncio.gather(*(client.run() for client in self.clients))
+        watch.cancel()
+
+    async def watch_loop(self):
+        """How late this process is: on a machine that is busy with other things limits of time are met without a fault."""
+        while True:
+            due = time.monotonic() + 0.1
+            await asyncio.sleep(0.1)
+            self.late_s = max(self.late_s, time.monotonic() - due)

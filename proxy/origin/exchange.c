@@ -94,15 +94,16 @@ static bool can_live(struct qp_exchange *exchange)
 
     if (!exchange->stream || life->is_poisoned || qp_stream_holds_input(exchange->stream))
         return false;
-    /* An origin that has answered early may never read the rest of the request. */
-    if (qp_stream_pending_bytes(exchange->stream) > 0)
-        qp_stream_flush(exchange->stream);
-    if (qp_stream_pending_bytes(exchange->stream) > 0)
-        return false;
     /* Taken, but nothing was sent and nothing came: as good as before. */
     if (life->request == QP_HALF_NONE && !life->has_bytes)
         return true;
-    return is_complete(exchange) && exchange->parser.message.keep_alive;
+    /* What of a broken off request has not gone out must not go now: the client's may have turned out malformed. */
+    if (!is_complete(exchange) || !exchange->parser.message.keep_alive)
+        return false;
+    /* An origin that has answered early may never read the rest of the request. */
+    if (qp_stream_pending_bytes(exchange->stream) > 0)
+        qp_stream_flush(exchange->stream);
+    return qp_stream_pending_bytes(exchange->stream) == 0;
 }
 
 static void take_home(struct qp_exchange *exchange)

@@ -72,6 +72,6 @@ void qp_pool_take_back(struct qp_exchange *exchange, bool can_live, bool polite)
 void qp_pool_evict(struct qp_exchange *exchange);
 /* pool.c: the exchange's stream, which was kept, turned out dead for this reason: those that have not worked since it was taken are no
  * better. */
-void qp_pool_suspect(struct qp_exchange *exchange, enum qp_result why);
+void qp_pool_suspect(struct qp_exchange *dead, enum qp_result why);
 
 #endif

@@ -45,10 +45,11 @@ enum qp_server_closed {
 #define QP_SERVER_REFUSAL_MAP(X) \
     X(400) X(405) X(408) X(413) X(414) X(417) X(421) X(426) X(429) X(431) X(501) X(503) X(505) X(0)
 
-enum {
-#define QP_SERVER_REFUSAL_ONE(status) +1
-    QP_REFUSAL_STATUSES = 0 QP_SERVER_REFUSAL_MAP(QP_SERVER_REFUSAL_ONE)
-#undef QP_SERVER_REFUSAL_ONE
+enum qp_server_refusal_row {
+#define QP_SERVER_REFUSAL_ROW(status) QP_SERVER_REFUSAL_ROW_##status,
+    QP_SERVER_REFUSAL_MAP(QP_SERVER_REFUSAL_ROW)
+#undef QP_SERVER_REFUSAL_ROW
+        QP_REFUSAL_STATUSES
 };
 
 /* A reading: each number is exact, the set is not a snapshot (but on the server's own loop). */

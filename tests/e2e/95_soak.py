@@ -15,6 +15,7 @@ def after_a_mixed_load_everything_is_as_before_and_the_counters_add_up(env):
     figures = env.path("soak.json")
     done = subprocess.run(
         [sys.executable, "-B", SCRIPT, "--build", env.places.build, "--standin", env.places.standin(), "--minutes", "0.2", "--every", "1.2",
+         "--clients", "16", "--slack", "6",
          "--growth-mib", "64",  # so early it still warms up
          "--json", figures], capture_output=True, text=True, timeout=80 * SLOWNESS)
     env.write("soak.out", done.stdout + done.stderr)

@@ -192,8 +192,9 @@ static void origin_step(struct script *script, enum step step, unsigned who)
 
 static void refuse_dial(struct qp_slice host, unsigned how)
 {
-    static const enum qp_result reasons[] = {QP_NET_REFUSED, QP_NET_RESOLVE, QP_NET_TLS_VERIFY, QP_NET_RESET,
-                                             QP_NET_TIMEOUT, QP_NET_TLS,     QP_NET_TRUNCATED,  QP_NET_UNREACHABLE};
+    static const enum qp_result reasons[] = {QP_NET_REFUSED,   QP_NET_RESOLVE,    QP_NET_TLS_VERIFY,
+                                             QP_NET_RESET,     QP_NET_TIMEOUT,    QP_NET_TLS,
+                                             QP_NET_TRUNCATED, QP_NET_UNREACHABLE};
     struct qp_dial *dial = mem_dial_to(stage.loop, host);
 
     if (dial)

@@ -27,7 +27,7 @@ ONE_BYTE = {"send", "client_window", "client_piece", "say", "inform", "origin_en
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "REPORT"]
 HOW = {"chunked": 16, "old": 32, "expect": 64, "other": 128}
 MORE = {"creds": 1, "nominated": 2, "te": 4, "trailers": 8, "connection": 16, "absolute": 32, "held": 64, "fields": 128}
-STATUSES = [200, 201, 204, 205, 206, 302, 304, 400, 401, 403, 404, 429, 500, 503]
+STATUSES = [200, 201, 204, 205, 206, 302, 304, 400, 401, 403, 404, 429, 500, 503, 417]
 FRAMINGS = ["sized", "chunked", "until_close", "trailers", "json", "json_chunked", "json_until_close"]
 ANSWER = {"close": 8, "nominated": 16, "half": 32, "almost": 64}
 
@@ -89,7 +89,7 @@ def show(data):
             words = [METHODS[how & 7]] + ([f"body={length}"] if how & 8 else []) + names(how, HOW) + names(more, MORE)
         elif verb == "answer":
             status, how, length = take() % 16, take(), take()
-            words = [str((STATUSES + [401, 200])[status]), (FRAMINGS + ["sized"])[how & 7], f"body={length}"] + names(how, ANSWER)
+            words = [str((STATUSES + [200])[status]), (FRAMINGS + ["sized"])[how & 7], f"body={length}"] + names(how, ANSWER)
         elif verb in ("client_raw", "origin_raw"):
             words = [repr(bytes(take() for _ in range(take())))]
         elif verb in ONE_BYTE:

@@ -31,7 +31,7 @@ from cases import REQUEST_CASES, RESPONSE_CASES  # noqa: E402
 import harness  # noqa: E402 (the path to it comes with rig)
 import rawclient  # noqa: E402
 
-QUIET_SECONDS = 0.6  # silence after which nothing more is expected
+QUIET_SECONDS = 1.0  # silence after which nothing more is expected
 REFUSED, SAFE, AMBIGUOUS, WRONG = "refused rightly", "forwarded safely", "forwarded something ambiguous", "wrong"
 VERDICTS = (REFUSED, SAFE, AMBIGUOUS, WRONG)
 

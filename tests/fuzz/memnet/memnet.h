@@ -30,13 +30,13 @@ struct mem_end {
     int fd;
     /* Towards the proxy. */
     struct qp_buf input;
-    size_t piece;           /* the most bytes that a `data` event carries */
-    unsigned small_pieces;  /* of so many events more */
-    uint64_t delivered; /* bytes that the proxy has been given */
-    bool input_over;    /* behind the input comes an end */
-    bool end_delivered; /* and the proxy has been told */
-    bool cut;           /* reset by the test */
-    bool vanished;      /* closed by the test: what the proxy writes now meets a reset */
+    size_t piece;          /* the most bytes that a `data` event carries */
+    unsigned small_pieces; /* of so many events more */
+    uint64_t delivered;    /* bytes that the proxy has been given */
+    bool input_over;       /* behind the input comes an end */
+    bool end_delivered;    /* and the proxy has been told */
+    bool cut;              /* reset by the test */
+    bool vanished;         /* closed by the test: what the proxy writes now meets a reset */
     /* From the proxy. */
     struct qp_buf output; /* what has arrived; the test consumes it */
     size_t window;        /* so much more is taken; MEM_ALL: everything */

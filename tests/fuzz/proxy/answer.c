@@ -45,7 +45,7 @@ static void make_body(struct attempt *attempt, const struct ask *ask, unsigned h
         return;
     }
     qp_buf_append_fmt(&own, "https://%s", stage_hosts[ask->account]);
-    const bool led_back = !(stage.options & 1) && attempt->status != 206;
+    const bool led_back = stage_leads_back() && attempt->status != 206;
     put_json(&attempt->body, ask, qp_buf_slice(&own), seed, length);
     put_json(&attempt->want, ask, led_back ? qp_buf_slice(&ask->link) : qp_buf_slice(&own), seed, length);
     qp_buf_deinit(&own);
@@ -56,7 +56,8 @@ static void put_head(struct attempt *attempt, const struct ask *ask, unsigned ho
     struct qp_buf *out = &attempt->give;
     const unsigned number = (unsigned)(attempt - ask->attempts);
 
-    qp_buf_append_fmt(out, "HTTP/1.1 %u Said so\r\nX-Answer:a!%04u.%u!\r\n", attempt->status, ask->id, number);
+    qp_buf_append_fmt(out, "HTTP/1.1 %u Said so\r\nX-Answer:a!%04u.%u!\r\n", attempt->status, ask->id,
+                      number);
     if (attempt->status == 302)
         qp_buf_append_fmt(out, "Location: https://%s/API/v3/x\r\n", stage_hosts[ask->account]);
     if (framings[how & HOW_FRAMING].json)

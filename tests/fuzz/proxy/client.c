@@ -229,8 +229,8 @@ static void scan(struct client *client)
 
 static void check_fields(const struct wire_head *head)
 {
-    static const char *const never[] = {"X-Nom",   "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate",
-                                        "Upgrade", "Trailer",    "TE"};
+    static const char *const never[] = {
+        "X-Nom", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Upgrade", "Trailer", "TE"};
 
     for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (wire_count(head, never[i]) > 0)
@@ -259,6 +259,21 @@ static void take_interim(struct client *client, const struct ask *ask, const str
     stage_require_no_secret(head->text, false, "in a 1xx");
 }
 
+/* Towards the origin's own API it is led back as the links in bodies are. */
+static void check_location(const struct ask *ask, struct qp_slice location)
+{
+    struct qp_buf want = {0};
+
+    if (stage_leads_back())
+        qp_buf_append(&want, qp_buf_slice(&ask->link));
+    else
+        qp_buf_append_fmt(&want, "https://%s", stage_hosts[ask->account]);
+    qp_buf_append_str(&want, "/API/v3/x");
+    if (!qp_slice_is(location, qp_buf_slice(&want)))
+        breach("ask %u: Location %.*s", ask->id, QP_SLICE_FMT(location));
+    qp_buf_deinit(&want);
+}
+
 /* Whose answer it is: ours, or that of an attempt of the oldest ask. */
 static void find_answer(struct client *client, const struct wire_head *head, uint64_t status)
 {
@@ -282,6 +297,8 @@ static void find_answer(struct client *client, const struct wire_head *head, uin
     client->answer = &ask->attempts[attempt];
     if (client->answer->status != status)
         breach("ask %u: status %u became %u", id, client->answer->status, (unsigned)status);
+    if (status == 302)
+        check_location(ask, wire_value(head, "Location"));
 }
 
 static void begin_answer(struct client *client, const struct wire_head *head, uint64_t status)
@@ -328,8 +345,8 @@ static void check_part(const struct client *client)
     if (!answer || client->queue[0]->is_raw || client->no_body || is_prefix(got, qp_buf_slice(&answer->want)))
         return;
     if (!is_prefix(got, qp_buf_slice(&answer->body)))
-        breach("client %u, ask %u: %zu bytes that are not the answer's", client->index,
-               client->queue[0]->id, got.len);
+        breach("client %u, ask %u: %zu bytes that are not the answer's", client->index, client->queue[0]->id,
+               got.len);
 }
 
 static void check_whole(const struct client *client)
@@ -344,8 +361,7 @@ static void check_whole(const struct client *client)
         breach("client %u, ask %u: a cut answer looks whole", client->index, client->queue[0]->id);
     if (client->no_body)
         return;
-    if (got != qp_buf_len(&answer->want) &&
-        (answer->status != 401 || got != qp_buf_len(&answer->body)))
+    if (got != qp_buf_len(&answer->want) && (answer->status != 401 || got != qp_buf_len(&answer->body)))
         breach("client %u, ask %u: %zu bytes of %zu look whole", client->index, client->queue[0]->id, got,
                qp_buf_len(&answer->want));
 }

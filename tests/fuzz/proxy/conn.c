@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
-enum { RESTED_MS = 20 /* an origin's word to an idle stream that is younger than this may cross with a request */ };
+enum {
+    RESTED_MS = 20 /* an origin's word to an idle stream that is younger than this may cross with a request */
+};
 
 /* ---- what reaches an origin ---- */
 
@@ -110,7 +112,7 @@ static bool is_idempotent(const char *method)
            !strcmp(method, "DELETE") || !strcmp(method, "OPTIONS");
 }
 
-/* It has been sent before: after a 401, or where nothing was answered and twice is as good as once. */
+/* It has been sent before: after a 401, after a 417 without its Expect, or where nothing was answered and twice is as good as once. */
 static void check_resend(const struct ask *ask)
 {
     if (ask->attempt_count == ATTEMPTS_MOST)
@@ -118,7 +120,8 @@ static void check_resend(const struct ask *ask)
     if (ask->attempt_count == 0 || ask->is_raw || ask->is_tainted)
         return;
     const struct attempt *before = &ask->attempts[ask->attempt_count - 1];
-    if (before->has_answer && before->status == 401 && before->given > 0)
+    if (before->has_answer && before->given > 0 &&
+        (before->status == 401 || (before->status == 417 && before->expects)))
         return;
     if (before->spoke)
         breach("ask %u is sent again though it was answered", ask->id);
@@ -135,6 +138,7 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
     conn->ask = ask;
     conn->attempt = attempt;
     attempt->conn = conn;
+    attempt->expects = wire_count(head, "Expect") > 0;
     keep_head(attempt, head);
     story("connection %u gets ask %u, attempt %u", conn->number, ask->id, ask->attempt_count);
     if (ask->is_tainted)
@@ -146,7 +150,8 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
         breach("ask %u: another request line: %.*s", ask->id, QP_SLICE_FMT(head->text));
     if (conn->body.framing == WIRE_CHUNKED ? !ask->chunked : ask->chunked || conn->body.left != ask->length)
         breach("ask %u: another framing: %.*s", ask->id, QP_SLICE_FMT(head->text));
-    if (attempt > ask->attempts && !qp_slice_is(qp_buf_slice(&attempt->head), qp_buf_slice(&attempt[-1].head)))
+    if (attempt > ask->attempts &&
+        !qp_slice_is(qp_buf_slice(&attempt->head), qp_buf_slice(&attempt[-1].head)))
         breach("ask %u: the replay differs:\n%.*s", ask->id, QP_SLICE_FMT(qp_buf_slice(&attempt->head)));
 }
 
@@ -322,7 +327,7 @@ static void answer_raw_request(struct conn *conn)
 void conn_answer(struct conn *conn, unsigned status, unsigned how, unsigned length)
 {
     static const unsigned statuses[] = {200, 201, 204, 205, 206, 302, 304, 400,
-                                        401, 403, 404, 429, 500, 503, 401, 200};
+                                        401, 403, 404, 429, 500, 503, 417, 200};
     struct attempt *attempt = conn->attempt;
 
     if (!conn->has_request || !conn->end->stream)
@@ -332,11 +337,12 @@ void conn_answer(struct conn *conn, unsigned status, unsigned how, unsigned leng
             answer_raw_request(conn);
         return;
     }
-    if (attempt->has_answer)
+    /* Raw bytes may have been its answer, and behind a window another request may be under way. */
+    if (attempt->has_answer || (conn->is_raw && conn->end->window != MEM_ALL))
         return;
     status = statuses[status % (sizeof(statuses) / sizeof(statuses[0]))];
-    story("connection %u answers ask %u with %u, framing %u, %zu bytes%s", conn->number, conn->ask->id, status,
-          how & 7, stage_length(length), how & 32 ? ", in parts" : "");
+    story("connection %u answers ask %u with %u, framing %u, %zu bytes%s", conn->number, conn->ask->id,
+          status, how & 7, stage_length(length), how & 32 ? ", in parts" : "");
     answer_make(attempt, conn->ask, status, how, stage_length(length));
     conn->is_closing |= (how & 8) != 0;
     if (how & 32)

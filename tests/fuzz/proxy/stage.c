@@ -109,6 +109,11 @@ void stage_require_no_secret(struct qp_slice bytes, bool has_token, const char *
         breach("a token %s", where);
 }
 
+bool stage_leads_back(void)
+{
+    return !(stage.options & OPTION_NO_LINKS);
+}
+
 size_t stage_length(unsigned byte)
 {
     if (byte < 128)
@@ -200,9 +205,9 @@ static void open_tokens(void)
     const struct qp_keeper_opts opts = {
         .accounts = token_accounts, .account_count = ACCOUNTS, .allow_plain_http = true};
     stage.keeper = qp_keeper_new(stage.loop, &opts);
-    stage.view = qp_view_new(
-        stage.loop, stage.keeper,
-        &(struct qp_view_opts){.account_count = ACCOUNTS, .token_wait_ms = 15000, .waiting = 16});
+    stage.view =
+        qp_view_new(stage.loop, stage.keeper,
+                    &(struct qp_view_opts){.account_count = ACCOUNTS, .token_wait_ms = 15000, .waiting = 16});
     qp_keeper_add_view(stage.keeper, stage.view);
     qp_keeper_start(stage.keeper);
 }
@@ -231,7 +236,9 @@ static void open_relay(void)
         .retry_per_cent = stage.options & OPTION_BUDGET ? 20 : 0,
         .origin_streams = few ? 1 : 8,
         .waiting = few ? 1 : 64,
-        .response_limits = {.head_bytes = 2048, .target_bytes = 1024, .fields = 40,
+        .response_limits = {.head_bytes = 2048,
+                            .target_bytes = 1024,
+                            .fields = 40,
                             .chunk_extension_bytes = 64},
         .replay_memory_bytes = replay,
         .replay_memory_total_bytes = 4 * replay,

@@ -18,7 +18,7 @@
 
 enum {
     CLIENTS = 4,
-    CONNS = 8,      /* the origins' connections that the script can name */
+    CONNS = 8, /* the origins' connections that the script can name */
     TOKEN_CONNS = 2,
     ASKS_MOST = 48,
     ATTEMPTS_MOST = 3,
@@ -40,8 +40,9 @@ struct attempt {
     unsigned status;
     bool until_close;
     bool has_answer;
-    bool spoke; /* any byte was said */
-    bool whole; /* all of the answer was said, and its end too where it needs one */
+    bool expects; /* it asks for a 100 */
+    bool spoke;   /* any byte was said */
+    bool whole;   /* all of the answer was said, and its end too where it needs one */
 };
 
 /* A well-formed request. */
@@ -60,7 +61,7 @@ struct ask {
     bool sent_all;
     size_t length;
     size_t sent;
-    char target[96]; /* at the origin */
+    char target[96];    /* at the origin */
     struct qp_buf link; /* what a link in its answer begins with */
     unsigned attempt_count;
     struct attempt attempts[ATTEMPTS_MOST];
@@ -71,8 +72,8 @@ struct client {
     unsigned index;
     unsigned serial;
     bool is_tainted;
-    bool is_last; /* an answer has said Connection: close */
-    bool is_over; /* the connection's end was looked at */
+    bool is_last;                 /* an answer has said Connection: close */
+    bool is_over;                 /* the connection's end was looked at */
     struct ask *queue[ASKS_MOST]; /* unanswered, oldest first */
     unsigned queued;
     struct ask *sending; /* its body is not out */
@@ -151,6 +152,8 @@ void stage_check(void);
 void stage_say_raw(struct mem_end *end, struct qp_slice bytes);
 /* Refuses bytes on this side of the proxy that may not be there. */
 void stage_require_no_secret(struct qp_slice bytes, bool has_token, const char *where);
+/* Links to the origin become links to the proxy. */
+bool stage_leads_back(void);
 size_t stage_length(unsigned byte);
 /* The bytes from `from` on of the endless body that the seed names. */
 void stage_put_body(struct qp_buf *out, unsigned seed, size_t from, size_t count);
@@ -178,7 +181,8 @@ void ask_free(struct ask *ask);
 
 /* ---- answer.c ---- */
 /* Makes the bytes of the attempt's answer. */
-void answer_make(struct attempt *attempt, const struct ask *ask, unsigned status, unsigned how, size_t length);
+void answer_make(struct attempt *attempt, const struct ask *ask, unsigned status, unsigned how,
+                 size_t length);
 
 /* ---- token.c ---- */
 bool token_accept(void);

@@ -11,7 +11,8 @@ static void arrived(struct mem_end *end)
 
     if (count == 0)
         return;
-    if (!qp_slice_is(head.start[0], QP_SLICE("POST")) || !qp_slice_is(head.start[1], QP_SLICE("/oauth2/token")))
+    if (!qp_slice_is(head.start[0], QP_SLICE("POST")) ||
+        !qp_slice_is(head.start[1], QP_SLICE("/oauth2/token")))
         breach("not a token call: %.*s", QP_SLICE_FMT(head.text));
     if (!qp_slice_starts(wire_value(&head, "Authorization"), QP_SLICE("Basic ")))
         breach("a token call without credentials: %.*s", QP_SLICE_FMT(head.text));

@@ -70,6 +70,7 @@ static void the_announced_names_are_there(void **state)
         "timeouts.origin_resolve",
         "timeouts.origin_response",
         "timeouts.origin_idle",
+        "timeouts.origin_lost",
         "timeouts.request",
         "timeouts.stream_wait",
         "timeouts.token_wait",
