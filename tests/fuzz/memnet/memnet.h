@@ -34,6 +34,7 @@ struct mem_end {
     size_t piece;          /* the most bytes that a `data` event carries */
     unsigned small_pieces; /* of so many events more */
     uint64_t delivered;    /* bytes that the proxy has been given */
+    uint64_t delivered_ms; /* when it got the last of them */
     bool input_over;       /* behind the input comes an end */
     bool end_delivered;    /* and the proxy has been told */
     bool cut;              /* reset by the test */

@@ -382,6 +382,7 @@ static void deliver_data(struct mem_end *end)
     memcpy(lent, input.at, count);
     qp_buf_consume(&end->input, count);
     end->delivered += count;
+    end->delivered_ms = end->loop->now_ms;
     end->stream->events->data(end->stream->owner, qp_slice(lent, count));
     qp_free(lent);
 }

@@ -252,7 +252,7 @@ static uint64_t status_of(const struct wire_head *head)
 static void take_interim(struct client *client, const struct ask *ask, const struct wire_head *head,
                          uint64_t status)
 {
-    if (ask->minor == 0 || status == 101 || ++client->informed > 17)
+    if (ask->minor == 0 || status == 101 || ++client->informed > 16 * ATTEMPTS_MOST + 1)
         breach("a %u for client %u: %.*s", (unsigned)status, client->index, QP_SLICE_FMT(head->text));
     if (wire_count(head, "Content-Length") || wire_count(head, "Transfer-Encoding"))
         breach("a body of a 1xx: %.*s", QP_SLICE_FMT(head->text));

@@ -158,14 +158,14 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
 /* A request may only come where the exchange before it left no doubt. */
 static void check_reuse(struct conn *conn, const struct ask *ask)
 {
-    const bool is_young = qp_loop_now_ms(stage.loop) - conn->whole_ms < RESTED_MS;
+    const bool is_young = qp_loop_now_ms(stage.loop) - conn->end->delivered_ms < RESTED_MS;
     const bool was_visible = conn->end->input_over || conn->said > conn->end->delivered;
 
     if (conn->served == 0)
         return;
     if (conn->has_request && !conn->is_raw)
         breach("connection %u: a request before the answer to the last is over", conn->number);
-    if (conn->is_closing || conn->end->end_delivered)
+    if ((conn->is_closing && !conn->is_raw) || conn->end->end_delivered)
         breach("connection %u: a request behind the end", conn->number);
     if (conn->end->delivered > conn->legit && !conn->is_raw)
         breach("connection %u: a request behind stray bytes", conn->number);
@@ -230,7 +230,6 @@ static void settle(struct conn *conn)
         return;
     conn->has_request = false;
     conn->legit = conn->said;
-    conn->whole_ms = qp_loop_now_ms(stage.loop);
 }
 
 static void end_request(struct conn *conn)

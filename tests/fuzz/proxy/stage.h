@@ -104,7 +104,6 @@ struct conn {
     struct qp_buf bytes;
     uint64_t said;
     uint64_t legit; /* so far it is answers */
-    uint64_t whole_ms;
     bool answers_head;
 };
 
