@@ -216,16 +216,6 @@ unsigned qp_stream_count(const struct qp_loop *loop)
 
 /* ---- lingering ---- */
 
-bool qp_stream_some_linger_owing(const struct qp_loop *loop)
-{
-    QP_LIST_FOR_EACH (link, &loop->ends) {
-        const struct qp_stream *stream = QP_CONTAINER_OF(link, struct mem_end, link)->stream;
-        if (stream && stream->lingering && qp_buf_len(&stream->out) > 0)
-            return true;
-    }
-    return false;
-}
-
 static void on_data(void *owner, struct qp_slice bytes)
 {
     (void)owner;
