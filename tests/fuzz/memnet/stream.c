@@ -306,6 +306,16 @@ static void shut(struct qp_stream *stream)
         finish(stream, false);
 }
 
+bool qp_stream_some_linger_owing(const struct qp_loop *loop)
+{
+    QP_LIST_FOR_EACH (link, &loop->ends) {
+        const struct qp_stream *stream = QP_CONTAINER_OF(link, struct mem_end, link)->stream;
+        if (stream && stream->lingering && qp_buf_len(&stream->out) > 0)
+            return true;
+    }
+    return false;
+}
+
 void mem_end_lingering(struct qp_loop *loop)
 {
     QP_LIST_FOR_EACH (link, &loop->ends) {
