@@ -7,6 +7,9 @@ Clients do all that clients do, well and badly (soak_clients.py), in front of tw
 revoked, whose token endpoint fails for a while and which is killed and started again; and one that breaks off, stalls, talks
 nonsense and closes kept connections (soak_origin.py). Every body is compared at both ends. Then the load stops, the idle time
 limits pass, and each of the checks below has to hold. The report is Markdown; exit code 1 if a check fails.
+
+For a sanitizer's build take the stand-in of the release (--standin build/release/qproxy-standin), which is not what is tested
+and would be slow; ASan's quarantine is kept small. On a machine that is busy with other things raise --slack.
 """
 import argparse
 import asyncio

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import resource
-import socket
 import subprocess
 import threading
 import time
@@ -14,8 +13,7 @@ import time
 import wire
 from admin_client import ANY_PORT, ask
 from harness import Skip, check_own_error, eventually, read_text, test
-from rawclient import request_bytes
-from scripted_origin import answering, reflecting, silent
+from scripted_origin import answering, reflecting
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -74,6 +72,7 @@ def past_the_memory_limit_nothing_new_is_taken_on_until_there_is_room(env):
     upload = proxy.connect()
     origin.scripts = [reflecting()]
     upload.send(wire.message("POST /API/v3/x HTTP/1.1", ["Host: localhost", "Content-Length: 200000"], b"a" * 100000))
+    origin.wait_requests(1)  # it has the script
     quiet = [quiet_connection(proxy) for _ in range(8)]
     heads = Heads(env, proxy)
     heads.fill()
@@ -321,8 +320,9 @@ def a_wall_clock_that_jumps_changes_no_deadline(env):
     for hours in HOURS:
         with env.part("%+d hours" % hours):
             origin.scripts = [lambda conn, request: (conn.wait(0.3), conn.answer())]
+            before = len(origin.requests)
             kept.request()
-            origin.wait_requests(len(origin.requests) + 1)
+            origin.wait_requests(before + 1)
             clock.set(hours * 3600)
             answer = kept.response()
             assert answer.status == 200, answer
@@ -366,7 +366,6 @@ def after_a_long_standstill_nothing_is_cut_that_moves(env):
     origin = env.origin()
     proxy = env.proxy(origin, timeouts={"client_head": "2s", "client_body": "2s", "client_idle": "2s", "origin_response": "2s", "origin_idle": "2s"})
     assert proxy.exchange().status == 200
-    origin.scripts = [reflecting()] * 2 + [answering()] * 2
     upload, slow_head, idle, waiting = proxy.connect(), proxy.connect(), quiet_connection(proxy), proxy.connect()
     body = os.urandom(300 * KIB)
     origin.scripts = [reflecting(), answering(), answering(), answering()]

@@ -254,6 +254,7 @@ def an_old_key_still_reads(env):
     place.path = env.write("second.json", json.dumps(config))
     proxy = place.start()
     assert proxy.exchange().status == 200 and proxy.stop() == 0
+    assert "the vault is sealed with vault.key now: vault.old_key can be removed" in proxy.log()
     config["vault"].pop("old_key")
     place.path = env.write("third.json", json.dumps(config))
     assert place.start().exchange().status == 200

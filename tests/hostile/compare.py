@@ -203,7 +203,7 @@ def cell(verdict, why, text):
         text = "**AMBIGUOUS** " + text
     elif verdict == WRONG:
         text = "**WRONG** " + text
-    text += ": " + why if why else ""
+    text = re.sub(r"localhost:[0-9]+", "localhost:PORT", text + (": " + why if why else ""))
     return re.sub(r"[^\x20-\x7e]", "?", text).replace("|", "\\|").replace("<", "&lt;")
 
 

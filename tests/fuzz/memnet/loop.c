@@ -71,14 +71,15 @@ void qp_loop_free(struct qp_loop **slot)
     qp_free(loop);
 }
 
-void qp_loop_give_back(struct qp_loop *loop)
-{
-    (void)loop; /* nothing is kept for later */
-}
-
 uint64_t qp_loop_now_ms(const struct qp_loop *loop)
 {
     return loop->now_ms;
+}
+
+/* Nothing is kept for streams to come. */
+void qp_loop_give_back(struct qp_loop *loop)
+{
+    (void)loop;
 }
 
 void qp_loop_check(const struct qp_loop *loop)

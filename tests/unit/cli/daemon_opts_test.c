@@ -91,6 +91,7 @@ static void limits_of_the_process_are_shared_out(void **state)
     (void)state;
     assert_int_equal(stage.opts.workers, 3);
     assert_int_equal(qp_census_limit(stage.opts.server.census), 10); /* these are counted together */
+    assert_true(stage.opts.server.sheds);
     assert_int_equal(stage.opts.relay.waiting, 2);
     assert_int_equal(stage.opts.view.waiting, 2);
     assert_int_equal(stage.opts.relay.replay_memory_total_bytes, 10 * 1024 * 1024);

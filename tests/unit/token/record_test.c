@@ -158,14 +158,14 @@ static void test_a_kept_token_needs_no_call(void **state)
 static void test_a_kept_token_that_is_due(void **state)
 {
     struct rig rig;
-    rig_open_with_vault(&rig, "r0", STEPS({rig_grant("t1", 4)}, {rig_grant("t2", 3600)}));
+    rig_open_with_vault(&rig, "r0", STEPS({rig_grant("t1", 80)}, {rig_grant("t2", 3600)}));
     rig_start(&rig);
     rig_run_to_generation(&rig, 1, 2000);
     rig_stop(&rig);
-    set_by_ms = 3000; /* within the last tenth, or out of it by a second's rounding */
+    set_by_ms = 74 * 1000; /* within the last tenth, also by a second's rounding */
     rig_start(&rig);
-    rig_run_to_generation(&rig, 1, 200);
-    rig_run_to_generation(&rig, 2, 2000);
+    rig_run_to_generation(&rig, 1, 2000);
+    rig_run_to_generation(&rig, 2, 4000);
     rig_close(&rig);
 }
 
