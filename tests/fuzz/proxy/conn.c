@@ -180,6 +180,7 @@ static void begin_request(struct conn *conn, const struct wire_head *head)
     check_head(conn, head);
     check_reuse(conn, ask);
     conn->served++;
+    conn->is_raw |= conn->said > conn->legit; /* what was said ahead may become the answer */
     conn->ask = NULL;
     conn->attempt = NULL;
     wire_begin_body(&conn->body, head, WIRE_NONE);
@@ -190,8 +191,7 @@ static void begin_request(struct conn *conn, const struct wire_head *head)
         story("connection %u gets a request of raw bytes: %.*s", conn->number, QP_SLICE_FMT(head->text));
         return;
     }
-    if (conn->is_raw || conn->said > conn->legit) /* what was said ahead may become the answer */
-        ask->is_raw = true;
+    ask->is_raw |= conn->is_raw;
     begin_attempt(conn, ask, head);
 }
 
