@@ -288,6 +288,10 @@ static void find_answer(struct client *client, const struct wire_head *head, uin
         breach("no Via: %.*s", QP_SLICE_FMT(head->text));
     if (ask->is_raw)
         return;
+    if (wire_count(head, "X-Answer") == 0 && conn_may_have_misled(ask)) {
+        ask->is_raw = true;
+        return;
+    }
     if (!read_sign(wire_value(head, "X-Answer"), &id, &attempt))
         breach("client %u, ask %u: an answer from nowhere: %.*s", client->index, ask->id,
                QP_SLICE_FMT(head->text));

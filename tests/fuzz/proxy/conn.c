@@ -405,6 +405,16 @@ void conn_stray(struct conn *conn)
     mem_say(conn->end, stray);
 }
 
+bool conn_may_have_misled(const struct ask *ask)
+{
+    for (unsigned i = 0; i < stage.conn_count; i++) {
+        const struct conn *conn = &stage.conns[i];
+        if (conn->account == ask->account && conn->end->input_over && conn->said > conn->legit)
+            return is_idempotent(ask->method);
+    }
+    return false;
+}
+
 void conn_end(struct conn *conn, unsigned how)
 {
     static void (*const ends[])(struct mem_end *) = {mem_finish, mem_cut, mem_vanish};

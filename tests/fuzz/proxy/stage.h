@@ -174,6 +174,8 @@ void conn_inform(struct conn *conn, unsigned which);
 void conn_say_raw(struct conn *conn, struct qp_slice bytes);
 void conn_stray(struct conn *conn);
 void conn_end(struct conn *conn, unsigned how);
+/* A connection is gone that had said more than answers: this request may have been on its way there, and was never seen. */
+bool conn_may_have_misled(const struct ask *ask);
 bool conn_go_on(struct conn *conn);
 void conn_free(struct conn *conn);
 void ask_free(struct ask *ask);
