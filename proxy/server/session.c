@@ -289,8 +289,10 @@ static void parse(struct qp_request *request, struct qp_slice *input)
                 count_head(request);
             if (!was_in_head && is_in_head(request))
                 begin_head(request->session);
-            /* A head that comes in pieces grows, and there are many clients. */
-            if (is_in_head(request) && qp_server_is_short(request->server))
+            /* A head that comes in pieces grows, and there are many clients. Before the method is known nobody could say whether the
+             * answer may have a body. */
+            if (is_in_head(request) && request->parser.message.method.len > 0 &&
+                qp_server_is_short(request->server))
                 refuse(request, &qp_refusal_memory, QP_SELF_MEMORY);
             return;
         case QP_PARSE_HEAD:
