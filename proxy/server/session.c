@@ -472,7 +472,8 @@ static void on_failed(void *owner, enum qp_result why)
 
     if (session->request)
         tell_gone(session->request, why);
-    qp_session_close(session, QP_SESSION_QUIET, QP_CLOSED_CLIENT);
+    /* The fault may be ours (no memory for output), and then the client still listens. */
+    qp_session_close(session, QP_SESSION_CUT, QP_CLOSED_CLIENT);
 }
 
 /* ---- time ---- */
