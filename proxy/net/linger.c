@@ -6,7 +6,8 @@
  * for that that a TLS 1.3 session ticket lies unread in our receive buffer.
  *
  * Their owners count these streams no longer, so their number has a limit of its own: a client that provokes ends and never ends its
- * own side would else use up all descriptors. The oldest makes room, of those that owe nothing if there is one.
+ * own side would else use up all descriptors. The oldest makes room, of those that owe nothing if there is one. Where descriptors run out before
+ * that number is reached, all of those go.
  */
 #include "net/stream_impl.h"
 
@@ -110,6 +111,18 @@ static struct lingering *oldest_settled(const struct qp_loop *loop)
             return lingering;
     }
     return NULL;
+}
+
+bool qp_stream_end_settled(struct qp_loop *loop)
+{
+    const unsigned before = loop->lingering_count;
+
+    QP_LIST_FOR_EACH_SAFE (link, &loop->lingering) {
+        struct lingering *lingering = QP_CONTAINER_OF(link, struct lingering, link);
+        if (qp_stream_pending_bytes(lingering->stream) == 0)
+            finish(lingering);
+    }
+    return loop->lingering_count < before;
 }
 
 bool qp_stream_some_linger_owing(const struct qp_loop *loop)
