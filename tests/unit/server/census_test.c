@@ -6,6 +6,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -152,6 +154,41 @@ static void what_ends_its_work_while_others_wait_makes_room_later(void **state)
     assert_true(working->ended);
 }
 
+/* Past the wire's own queue: it lies in the socket when the loop next looks. */
+static void ask_at_once(struct wire *client)
+{
+    assert_int_equal(send(client->fd, GET("/now"), strlen(GET("/now")), MSG_NOSIGNAL),
+                     strlen(GET("/now")));
+}
+
+static void a_request_that_has_come_but_was_not_read_yet_keeps_its_connection(void **state)
+{
+    share(2, 0);
+    struct wire *old = rested(stage_connect());
+    struct wire *young = rested(stage_connect());
+
+    stage_pass_ms(2000);
+    struct wire *late = stage_connect(); /* the loop hears of it first */
+    wire_send(late, GET("/now"));
+    ask_at_once(old);
+    assert_true(wire_run_until(late, "now"));
+    assert_true(wire_run_until(old, "now"));
+    assert_true(young->ended);
+}
+
+static void a_drain_answers_what_has_come_but_was_not_read_yet(void **state)
+{
+    share(2, 0);
+    struct wire *asking = rested(stage_connect());
+    struct wire *resting = rested(stage_connect());
+
+    ask_at_once(asking);
+    qp_server_drain(stage.server, 5000, NULL, NULL);
+    assert_true(wire_run_until(asking, "now"));
+    assert_true(wire_run_until_end(asking));
+    assert_true(wire_run_until_end(resting));
+}
+
 static void addresses_are_counted_over_all_servers(void **state)
 {
     share(0, 2);
@@ -248,6 +285,8 @@ int main(void)
         TEST(a_short_rest_is_left_alone),
         TEST(who_has_never_spoken_makes_room),
         TEST(what_ends_its_work_while_others_wait_makes_room_later),
+        TEST(a_request_that_has_come_but_was_not_read_yet_keeps_its_connection),
+        TEST(a_drain_answers_what_has_come_but_was_not_read_yet),
         TEST(addresses_are_counted_over_all_servers),
         TEST(a_draining_server_leaves_its_places),
         TEST(a_server_that_waits_may_be_closed),
