@@ -411,6 +411,8 @@ static bool advance(struct qp_session *session)
         return next_request(session);
     else if (session->has_ended && life->input != QP_INPUT_DONE)
         cut_short(session);
+    else if (session->server->is_draining && qp_session_is_idle(session))
+        qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_STOP);
     else
         qp_session_adjust_reading(session);
     return false;

@@ -156,10 +156,9 @@ static void what_ends_its_work_while_others_wait_makes_room_later(void **state)
 }
 
 /* Past the wire's own queue: it lies in the socket when the loop next looks. */
-static void ask_at_once(struct wire *client)
+static void say_at_once(struct wire *client, const char *text)
 {
-    assert_int_equal(send(client->fd, GET("/now"), strlen(GET("/now")), MSG_NOSIGNAL),
-                     strlen(GET("/now")));
+    assert_int_equal(send(client->fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
 static void a_request_that_has_come_but_was_not_read_yet_keeps_its_connection(void **state)
@@ -171,7 +170,7 @@ static void a_request_that_has_come_but_was_not_read_yet_keeps_its_connection(vo
     stage_pass_ms(2000);
     struct wire *late = stage_connect(); /* the loop hears of it first */
     wire_send(late, GET("/now"));
-    ask_at_once(old);
+    say_at_once(old, GET("/now"));
     assert_true(wire_run_until(late, "now"));
     assert_true(wire_run_until(old, "now"));
     assert_true(young->ended);
@@ -179,15 +178,18 @@ static void a_request_that_has_come_but_was_not_read_yet_keeps_its_connection(vo
 
 static void a_drain_answers_what_has_come_but_was_not_read_yet(void **state)
 {
-    share(2, 0);
+    share(3, 0);
     struct wire *asking = rested(stage_connect());
     struct wire *resting = rested(stage_connect());
+    struct wire *stray = rested(stage_connect());
 
-    ask_at_once(asking);
+    say_at_once(asking, GET("/now"));
+    say_at_once(stray, "\r\n");
     qp_server_drain(stage.server, 5000, NULL, NULL);
     assert_true(wire_run_until(asking, "now"));
     assert_true(wire_run_until_end(asking));
     assert_true(wire_run_until_end(resting));
+    assert_true(wire_run_until_end(stray)); /* an empty line asks for nothing */
 }
 
 static void addresses_are_counted_over_all_servers(void **state)
