@@ -391,8 +391,11 @@ static void go_on(struct qp_dial *dial)
                 qp_timer_arm(dial->dialer->loop, &dial->stagger, STAGGER_MS);
             return;
         }
+        const bool is_out_of_fds = qp_net_result(error) == QP_NET_DESCRIPTORS;
+        if (is_out_of_fds && qp_stream_end_settled(dial->dialer->loop))
+            continue;
         note_fault(dial, index, qp_net_result(error), uv_strerror(error));
-        dial->is_out_of_fds = qp_net_result(error) == QP_NET_DESCRIPTORS;
+        dial->is_out_of_fds = is_out_of_fds;
     }
     if (dial->attempt_count == 0)
         on_exhausted(dial);

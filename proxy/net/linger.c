@@ -6,7 +6,8 @@
  * for that that a TLS 1.3 session ticket lies unread in our receive buffer.
  *
  * Their owners count these streams no longer, so their number has a limit of its own: a client that provokes ends and never ends its
- * own side would else use up all descriptors. The oldest makes room, of those that owe nothing if there is one.
+ * own side would else use up all descriptors. The oldest makes room, of those that owe nothing if there is one. Where descriptors run out before
+ * that number is reached, all of those go.
  */
 #include "net/stream_impl.h"
 
@@ -22,12 +23,16 @@ struct lingering {
     bool shut;            /* our FIN is out */
 };
 
-static void finish(struct lingering *lingering, bool hard)
+/* What the other side has not been given by now it may not take for a whole. */
+static void finish(struct lingering *lingering)
 {
-    qp_stream_loop(lingering->stream)->lingering_count--;
+    const struct qp_stream *stream = lingering->stream;
+    const bool is_cut = stream->fault != QP_OK || qp_stream_pending_bytes(stream) > 0;
+
+    qp_stream_loop(stream)->lingering_count--;
     qp_list_remove(&lingering->link);
     qp_timer_deinit(&lingering->limit);
-    qp_stream_close(&lingering->stream, hard);
+    qp_stream_close(&lingering->stream, is_cut);
     qp_free(lingering);
 }
 
@@ -42,7 +47,7 @@ static void on_end(void *owner)
     struct lingering *lingering = owner;
 
     if (lingering->shut)
-        finish(lingering, false);
+        finish(lingering);
 }
 
 static void on_drained(void *owner)
@@ -53,7 +58,7 @@ static void on_drained(void *owner)
 static void on_failed(void *owner, enum qp_result why)
 {
     (void)why;
-    finish(owner, false);
+    finish(owner);
 }
 
 static const struct qp_stream_events lingering_events = {
@@ -62,12 +67,6 @@ static const struct qp_stream_events lingering_events = {
     .drained = on_drained,
     .failed = on_failed,
 };
-
-/* What the other side has not read by now it may not take for a whole. */
-static void run_out(struct lingering *lingering)
-{
-    finish(lingering, qp_stream_pending_bytes(lingering->stream) > 0);
-}
 
 static void begin_limit(struct lingering *lingering)
 {
@@ -86,7 +85,7 @@ static void on_limit(struct qp_timer *timer)
         taken * 1000 >= lingering->rate_bytes * lingering->limit_ms)
         begin_limit(lingering);
     else
-        run_out(lingering);
+        finish(lingering);
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -100,7 +99,7 @@ static void on_shutdown(uv_shutdown_t *request, int status)
     struct lingering *lingering = stream->owner;
     lingering->shut = true;
     if (stream->ended)
-        finish(lingering, false);
+        finish(lingering);
 }
 
 /* Whoever makes many ends shall not cut the answers that others still take. */
@@ -112,6 +111,18 @@ static struct lingering *oldest_settled(const struct qp_loop *loop)
             return lingering;
     }
     return NULL;
+}
+
+bool qp_stream_end_settled(struct qp_loop *loop)
+{
+    const unsigned before = loop->lingering_count;
+
+    QP_LIST_FOR_EACH_SAFE (link, &loop->lingering) {
+        struct lingering *lingering = QP_CONTAINER_OF(link, struct lingering, link);
+        if (qp_stream_pending_bytes(lingering->stream) == 0)
+            finish(lingering);
+    }
+    return loop->lingering_count < before;
 }
 
 bool qp_stream_some_linger_owing(const struct qp_loop *loop)
@@ -128,7 +139,7 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
     struct qp_stream *stream = *slot;
 
     if (!stream || stream->closing || stream->fault != QP_OK) {
-        qp_stream_close(slot, false);
+        qp_stream_close(slot, true);
         return;
     }
     *slot = NULL;
@@ -137,7 +148,7 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
 
     if (loop->lingering_count >= QP_LOOP_LINGERING) {
         struct lingering *settled = oldest_settled(loop);
-        run_out(settled ? settled : QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
+        finish(settled ? settled : QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
     }
     lingering->stream = stream;
     lingering->limit_ms = limit_ms;
@@ -155,7 +166,7 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
     uv_shutdown_t *request = qp_alloc(sizeof(*request));
     if (stream->fault != QP_OK || uv_shutdown(request, &stream->uv.stream, on_shutdown) != 0) {
         qp_free(request);
-        finish(lingering, false);
+        finish(lingering);
         return;
     }
     qp_stream_update_reading(stream);
@@ -164,5 +175,5 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
 void qp_stream_end_lingering(struct qp_loop *loop)
 {
     while (!qp_list_is_empty(&loop->lingering))
-        finish(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link), false);
+        finish(QP_CONTAINER_OF(loop->lingering.next, struct lingering, link));
 }

@@ -93,6 +93,8 @@ static bool survive(struct qp_listener *listener, int error)
         return true;
     case EMFILE:
     case ENFILE:
+        if (qp_stream_end_settled(listener->loop))
+            return true;
         shed(listener);
         break;
     default:

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/secret.h"
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -227,6 +228,13 @@ void qp_stream_pause(struct qp_stream *stream)
 bool qp_stream_holds_input(const struct qp_stream *stream)
 {
     return stream->tls && qp_stream_tls_holds_input(stream);
+}
+
+bool qp_stream_has_unread(const struct qp_stream *stream)
+{
+    int unread = 0;
+
+    return !stream->closing && ioctl(qp_stream_fd(stream), FIONREAD, &unread) == 0 && unread > 0;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -59,6 +59,9 @@ void qp_stream_pause(struct qp_stream *stream);
  * socket holds is not looked at.) A stream that is to be used for something else must have none. */
 bool qp_stream_holds_input(const struct qp_stream *stream);
 
+/* True if the socket holds bytes that were not read: they have come, and only the loop has not got to them. A system call. */
+bool qp_stream_has_unread(const struct qp_stream *stream);
+
 /* Queues the pieces, in order. Borrows them for the call only. A failure is reported later by `failed`. */
 void qp_stream_write(struct qp_stream *stream, const struct qp_slice *pieces, unsigned count);
 /* Writes now what was kept for joining. */

@@ -70,6 +70,8 @@ void qp_stream_flush_all(struct qp_stream *stream);
 void qp_stream_drop_output(struct qp_stream *stream);
 
 void qp_stream_end_lingering(struct qp_loop *loop);
+/* Somebody needs a descriptor: closes what lingers and owes nothing. False: there was nothing to close. From the top of the loop. */
+bool qp_stream_end_settled(struct qp_loop *loop);
 
 /* Starts a TLS session on the stream; ready() is called once, from the top of the loop, when the handshake is done. A failed
  * handshake is an ordinary fault of the stream. */

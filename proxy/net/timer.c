@@ -88,7 +88,7 @@ static bool puts_off(struct qp_wheel *wheel, uint64_t now_ms)
 
     wheel->has_polled = is_late && !wheel->has_polled;
     if (wheel->has_polled)
-        qp_require(uv_timer_start(&wheel->alarm, on_alarm, 0, 0) == 0);
+        qp_require(uv_timer_start(&wheel->alarm, on_alarm, 1, 0) == 0); /* at 0 older libuv does not poll */
     return wheel->has_polled;
 }
 

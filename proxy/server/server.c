@@ -107,18 +107,21 @@ void qp_server_hold(struct qp_server *server, bool is_full, bool is_short)
 /* Ends the session that has rested longest, if for long enough; else looks again when that will be so. */
 static bool make_room(struct qp_server *server)
 {
-    if (qp_list_is_empty(&server->resting))
-        return false;
-    struct qp_session *session = QP_CONTAINER_OF(server->resting.next, struct qp_session, link);
-    const uint64_t rest_ms = qp_session_rest_ms(session);
-    if (rest_ms < QP_REST_MS) {
-        qp_timer_arm(server->loop, &server->room, QP_REST_MS - rest_ms);
-        return false;
+    QP_LIST_FOR_EACH (link, &server->resting) {
+        struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
+        const uint64_t rest_ms = qp_session_rest_ms(session);
+        if (rest_ms < QP_REST_MS) {
+            qp_timer_arm(server->loop, &server->room, QP_REST_MS - rest_ms);
+            return false;
+        }
+        if (qp_stream_has_unread(session->stream)) /* it rests no longer, though nobody has looked yet */
+            continue;
+        qp_log_line(QP_LOG_DEBUG, "server", session->conn_id, session->request_count,
+                    "closed after %llu ms of rest: others need its place", (unsigned long long)rest_ms);
+        qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_ROOM);
+        return true;
     }
-    qp_log_line(QP_LOG_DEBUG, "server", session->conn_id, session->request_count,
-                "closed after %llu ms of rest: others need its place", (unsigned long long)rest_ms);
-    qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_ROOM);
-    return true;
+    return false;
 }
 
 static bool on_admit(void *owner, bool is_certain)
@@ -268,7 +271,7 @@ static void close_idle(struct qp_list *sessions)
 {
     QP_LIST_FOR_EACH_SAFE (link, sessions) {
         struct qp_session *session = QP_CONTAINER_OF(link, struct qp_session, link);
-        if (qp_session_is_idle(session))
+        if (qp_session_is_idle(session) && !qp_stream_has_unread(session->stream))
             qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_STOP);
     }
 }

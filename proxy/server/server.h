@@ -84,8 +84,9 @@ struct qp_server *qp_server_new(struct qp_loop *loop, const struct qp_server_opt
  * borrowed. */
 void qp_server_listen(struct qp_server *server, int fd, unsigned listener_id, struct qp_tls *tls);
 
-/* Stops accepting, closes idle sessions now and the others after their current answer (which says Connection: close). `done` is called when the last
- * one has gone, at the latest after limit_ms, when what is left is cut. */
+/* Stops accepting, closes idle sessions now (but where a request has come that was not read yet) and the others after their current
+ * answer, which says Connection: close. `done` is called when the last one has gone, at the latest after limit_ms, when what is left is
+ * cut. */
 void qp_server_drain(struct qp_server *server, uint64_t limit_ms, void (*done)(void *context), void *context);
 /* Cuts what is left (each request's `gone` is called) and frees. *server becomes NULL. */
 void qp_server_close(struct qp_server **server);

@@ -413,6 +413,8 @@ static bool advance(struct qp_session *session)
         return next_request(session);
     else if (session->has_ended && life->input != QP_INPUT_DONE)
         cut_short(session);
+    else if (session->server->is_draining && qp_session_is_idle(session))
+        qp_session_close(session, QP_SESSION_STAGED, QP_CLOSED_STOP);
     else
         qp_session_adjust_reading(session);
     return false;
@@ -474,7 +476,8 @@ static void on_failed(void *owner, enum qp_result why)
 
     if (session->request)
         tell_gone(session->request, why);
-    qp_session_close(session, QP_SESSION_QUIET, QP_CLOSED_CLIENT);
+    /* The fault may be ours (no memory for output), and then the client still listens. */
+    qp_session_close(session, QP_SESSION_CUT, QP_CLOSED_CLIENT);
 }
 
 /* ---- time ---- */

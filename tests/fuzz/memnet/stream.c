@@ -134,6 +134,11 @@ bool qp_stream_holds_input(const struct qp_stream *stream)
     return false;
 }
 
+bool qp_stream_has_unread(const struct qp_stream *stream)
+{
+    return qp_buf_len(&stream->end->input) > 0;
+}
+
 bool qp_stream_is_full(const struct qp_stream *stream)
 {
     return stream->full;
@@ -276,7 +281,7 @@ void qp_stream_linger(struct qp_stream **slot, uint64_t limit_ms, uint64_t rate_
     struct qp_stream *stream = *slot;
 
     if (!stream || stream->fault != QP_OK) {
-        qp_stream_close(slot, false);
+        qp_stream_close(slot, true);
         return;
     }
     *slot = NULL;

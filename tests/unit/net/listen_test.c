@@ -305,36 +305,68 @@ static void faults_of_accepting_neither_spin_nor_stop_it(void **state)
     }
 }
 
+/* For so long there is no descriptor but those that are given back; `last` is the highest that is open. */
+static void run_without_descriptors(unsigned ms, int last)
+{
+    struct rlimit old;
+    struct rlimit none;
+    int fill[64];
+    unsigned filled = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = (rlim_t)last + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    while (filled < 64 && (fill[filled] = dup(last)) >= 0)
+        filled++;
+    run_for_ms(ms);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    while (filled > 0)
+        close(fill[--filled]);
+}
+
 static void without_descriptors_clients_hear_at_once(void **state)
 {
     struct qp_address address = parse("127.0.0.1:0");
     struct qp_listen_claim *claimed = claim(&address);
     struct door door = {0};
-    struct rlimit old;
-    struct rlimit none;
 
     open_door(&door, claimed);
     run_for_ms(10); /* the loop's own descriptors are open */
     int client = connect_to(&address);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-    none = old;
-    none.rlim_cur = (rlim_t)client + 1;
-    int fill[64];
-    unsigned filled = 0;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    while (filled < 64 && (fill[filled] = dup(client)) >= 0)
-        filled++;
-    run_for_ms(50);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    run_without_descriptors(50, client);
     assert_int_equal(door.count, 0);
-    while (filled > 0)
-        close(fill[--filled]);
     char byte;
     assert_int_equal(recv(client, &byte, 1, MSG_DONTWAIT), 0); /* closed, not waiting */
     close(client);
     client = connect_to(&address);
     run_until(someone_came, &door);
     close(client);
+    qp_listener_close(&door.listener);
+    qp_listen_release(&claimed);
+}
+
+/* Their clients have been told all; whoever makes many ends must not keep others out. */
+static void what_lingers_gives_its_descriptor_to_who_comes(void **state)
+{
+    struct qp_address address = parse("127.0.0.1:0");
+    struct qp_listen_claim *claimed = claim(&address);
+    struct door door = {0};
+    struct end told = {0};
+    int fds[2];
+
+    open_door(&door, claimed);
+    connected_pair(AF_INET, fds);
+    own(&told, qp_stream_adopt(test_loop, fds[0], AF_INET));
+    send_text(&told, "bye");
+    qp_stream_linger(&told.stream, 60000, 0);
+    run_for_ms(10);
+    int client = connect_to(&address);
+    run_without_descriptors(50, client);
+    assert_int_equal(door.count, 1);
+    assert_int_equal(qp_stream_count(test_loop), 0);
+    close(client);
+    close(fds[1]);
     qp_listener_close(&door.listener);
     qp_listen_release(&claimed);
 }
@@ -501,6 +533,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(faults_of_accepting_neither_spin_nor_stop_it, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_lost_reserve_is_found_again, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(without_descriptors_clients_hear_at_once, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(what_lingers_gives_its_descriptor_to_who_comes, make_loop, free_loop),
+        cmocka_unit_test_setup_teardown(what_lingers_gives_its_descriptor_to_who_comes, make_loop, free_loop),
         cmocka_unit_test_setup_teardown(a_unix_socket_has_its_mode_and_leaves_no_file_behind, make_loop,
                                         free_loop),
         cmocka_unit_test(a_dead_unix_socket_is_replaced_and_a_live_one_is_not),

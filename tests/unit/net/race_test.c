@@ -204,6 +204,27 @@ static void without_descriptors_one_attempt_is_enough(void **state)
     assert_int_equal(connect_count, 1);
 }
 
+static void what_lingers_gives_its_descriptor_to_who_dials(void **state)
+{
+    struct outcome outcome = {0};
+    struct end told = {0};
+    int fds[2];
+
+    (void)state;
+    connected_pair(AF_INET, fds);
+    own(&told, qp_stream_adopt(test_loop, fds[0], AF_INET));
+    qp_stream_linger(&told.stream, 60000, 0);
+    run_for_ms(10);
+    port = 443;
+    make_dialer("127.0.0.2", NULL, 5000);
+    connect_error = UV_EMFILE;
+    dial(&outcome);
+    assert_int_equal(connect_count, 2); /* once more with the descriptor that was given back */
+    assert_int_equal(outcome.result, QP_NET_DESCRIPTORS);
+    run_until(no_streams, NULL);
+    close(fds[1]);
+}
+
 static void a_race_can_be_canceled(void **state)
 {
     struct black_hole holes[2];
@@ -240,6 +261,7 @@ int main(void)
         TEST(an_address_that_cuts_the_handshake_is_followed_by_the_next),
         TEST(a_wrong_certificate_is_not_looked_for_elsewhere),
         TEST(without_descriptors_one_attempt_is_enough),
+        TEST(what_lingers_gives_its_descriptor_to_who_dials),
         TEST(a_race_can_be_canceled),
     };
     if (qp_tls_init() != QP_OK)

@@ -2,6 +2,7 @@
 #include "fixture.h"
 #include "net/loop_impl.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -424,6 +425,29 @@ static void lingering_streams_end_with_the_loop(void **state)
     close_end(&b);
 }
 
+/* A body that the end of the connection delimits would look whole. */
+static void what_is_owed_when_the_loop_ends_is_cut_visibly(void **state)
+{
+    static char bytes[BIG_BYTES];
+    const struct qp_slice large = qp_slice(bytes, sizeof(bytes));
+    struct end a = {0};
+    int fds[2];
+    ssize_t got;
+
+    connected_pair(AF_INET, fds);
+    own(&a, qp_stream_adopt(test_loop, fds[0], AF_INET));
+    qp_stream_write(a.stream, &large, 1);
+    qp_stream_linger(&a.stream, 60000, 0);
+    run_for_ms(20);
+    assert_true(qp_stream_some_linger_owing(test_loop));
+    qp_loop_free(&test_loop);
+    while ((got = read(fds[1], bytes, sizeof(bytes))) > 0)
+        continue;
+    assert_int_equal(got, -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(fds[1]);
+}
+
 static void a_failed_write_is_reported_later_and_once(void **state)
 {
     static const struct {
@@ -532,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             no_more_than_so_many_linger_and_the_oldest_that_owes_nothing_goes_first, set_up, free_loop),
         cmocka_unit_test_setup_teardown(lingering_streams_end_with_the_loop, set_up, free_loop),
+        cmocka_unit_test_setup_teardown(what_is_owed_when_the_loop_ends_is_cut_visibly, set_up, free_loop),
         cmocka_unit_test_setup_teardown(a_failed_write_is_reported_later_and_once, set_up, free_loop),
         cmocka_unit_test_setup_teardown(without_memory_for_output_the_stream_fails, set_up, free_loop),
         cmocka_unit_test_setup_teardown(what_arrived_before_a_reset_met_in_writing_is_delivered, set_up,

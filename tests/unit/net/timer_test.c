@@ -62,7 +62,7 @@ static int late_writer;
 static void stand_still(struct end *end, struct qp_slice bytes)
 {
     assert_int_equal(write(late_writer, "hello", 5), 5);
-    usleep(1200 * 1000);
+    usleep(2200 * 1000);
 }
 
 static void after_a_standstill_what_came_is_read_before_timers_fire(void **state)
@@ -79,7 +79,7 @@ static void after_a_standstill_what_came_is_read_before_timers_fire(void **state
     qp_stream_resume(d.stream);
     late_writer = qp_stream_fd(a.stream);
     qp_timer_init(&probe.timer, on_fire);
-    arm(&probe, 300);
+    arm(&probe, 1500); /* a busy machine has so long to get to the poll */
     fired_before_data = 99;
     send_text(&c, "go");
     wait_for(1);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -294,6 +295,30 @@ static void stops_reading_a_pipeliner_that_does_not_read(void **state)
     assert_int_equal(wire_count(client, "\r\n\r\nnow"), 100000);
 }
 
+/* Without memory for what the socket does not take, at once or with the answer's end behind it. */
+static void shows_that_the_memory_for_an_answer_was_not_there(void **state)
+{
+    const struct qp_answer answer = {.status = 200, .length = QP_LENGTH_UNKNOWN};
+    static char large[8 << 20];
+
+    for (unsigned is_finished = 0; is_finished < 2; is_finished++) {
+        struct wire *client = stage_connect();
+        client->paused = true;
+        wire_send(client, "GET /hold HTTP/1.0\r\n\r\n");
+        wire_run_ms(10);
+        qp_request_respond(stage.held, &answer);
+        assert_int_equal(setenv("QP_FAULT", "alloc.try=ENOMEM", 1), 0);
+        qp_request_send(stage.held, qp_slice(large, sizeof(large)));
+        if (is_finished)
+            qp_request_finish(stage.held, NULL);
+        wire_run_ms(10);
+        unsetenv("QP_FAULT");
+        client->paused = false;
+        assert_true(wire_run_until_end(client));
+        assert_true(client->reset);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)
 
 int main(void)
@@ -312,6 +337,7 @@ int main(void)
         TEST(holds_little_for_a_client_that_does_not_read),
         TEST(stops_the_body_when_the_answer_is_stuck),
         TEST(stops_reading_a_pipeliner_that_does_not_read),
+        TEST(shows_that_the_memory_for_an_answer_was_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
