@@ -405,13 +405,20 @@ void conn_stray(struct conn *conn)
     mem_say(conn->end, stray);
 }
 
+/* On a new connection there was nothing to look at before the request went out. */
+static bool may_mislead(const struct conn *conn, const struct ask *ask)
+{
+    const bool is_unseen = conn->end->input_over || !conn->has_request;
+
+    return conn->account == ask->account && conn->said > conn->legit && is_unseen &&
+           (conn->served == 0 || is_idempotent(ask->method));
+}
+
 bool conn_may_have_misled(const struct ask *ask)
 {
-    for (unsigned i = 0; i < stage.conn_count; i++) {
-        const struct conn *conn = &stage.conns[i];
-        if (conn->account == ask->account && conn->end->input_over && conn->said > conn->legit)
-            return is_idempotent(ask->method);
-    }
+    for (unsigned i = 0; i < stage.conn_count; i++)
+        if (may_mislead(&stage.conns[i], ask))
+            return true;
     return false;
 }
 

@@ -174,7 +174,7 @@ void conn_inform(struct conn *conn, unsigned which);
 void conn_say_raw(struct conn *conn, struct qp_slice bytes);
 void conn_stray(struct conn *conn);
 void conn_end(struct conn *conn, unsigned how);
-/* A connection is gone that had said more than answers: this request may have been on its way there, and was never seen. */
+/* A connection has said more than answers: this request may be, or have been, on its way there, unseen as yet. */
 bool conn_may_have_misled(const struct ask *ask);
 bool conn_go_on(struct conn *conn);
 void conn_free(struct conn *conn);
