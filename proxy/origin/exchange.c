@@ -196,11 +196,12 @@ static bool is_telling(const struct qp_exchange *exchange, enum qp_result why)
                                      (why == QP_NET_END || why == QP_NET_RESET || why == QP_NET_TRUNCATED));
 }
 
-/* The last thing that is done with the exchange in an event of the stream. What is complete in both halves has not failed. */
+/* The last thing that is done with the exchange in an event of the stream. Behind a whole answer it is no failure: an origin that answers
+ * early often resets, and the owner may hold the answer still. */
 static void fail(struct qp_exchange *exchange, enum qp_result why, const char *detail)
 {
     qp_stream_close(&exchange->stream, false);
-    if (is_complete(exchange))
+    if (exchange->life.response == QP_HALF_DONE)
         return;
     if (is_telling(exchange, why))
         qp_pool_suspect(exchange, why);
@@ -400,6 +401,11 @@ void qp_exchange_finish_request(struct qp_exchange *exchange, const struct qp_fi
 bool qp_exchange_is_full(const struct qp_exchange *exchange)
 {
     return exchange->stream && qp_stream_is_full(exchange->stream);
+}
+
+size_t qp_exchange_untaken_bytes(const struct qp_exchange *exchange)
+{
+    return exchange->stream ? qp_stream_untaken_bytes(exchange->stream) : 0;
 }
 
 void qp_exchange_pause(struct qp_exchange *exchange)

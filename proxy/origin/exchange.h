@@ -24,7 +24,7 @@ struct qp_exchange_events {
     void (*end)(void *owner);
     /* The request's output was full and no longer is. */
     void (*drained)(void *owner);
-    /* No event follows; the owner releases. `detail`: constant text for the log or NULL. */
+    /* Before `end` only. No event follows; the owner releases. `detail`: constant text for the log or NULL. */
     void (*failed)(void *owner, enum qp_result why, const char *detail);
 };
 
@@ -39,6 +39,8 @@ void qp_exchange_send_body(struct qp_exchange *exchange, struct qp_slice piece);
 /* The request is complete: writes the last chunk where there are chunks. trailers may be NULL. */
 void qp_exchange_finish_request(struct qp_exchange *exchange, const struct qp_fields *trailers);
 bool qp_exchange_is_full(const struct qp_exchange *exchange);
+/* Of what was sent, head and framing included: what the origin's host has not taken yet (qp_stream_untaken_bytes). A system call. */
+size_t qp_exchange_untaken_bytes(const struct qp_exchange *exchange);
 
 /* Stops and resumes the response's pieces. */
 void qp_exchange_pause(struct qp_exchange *exchange);

@@ -206,6 +206,7 @@ void qp_answer_note_turn(struct relayed *r)
         qp_rate_run(&r->attempt.answer_rate, now_ms);
     else
         qp_rate_rest(&r->attempt.answer_rate, now_ms);
+    qp_upload_note_turn(r);
 }
 
 void qp_answer_give_held(struct relayed *r)

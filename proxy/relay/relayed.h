@@ -31,9 +31,10 @@ struct qp_attempt {
     const struct qp_message *head; /* of the response, once it came */
     uint64_t generation;           /* of the token that it carries */
     uint64_t sent_bytes;           /* of the request's body */
-    uint64_t answer_bytes;         /* of the response's body, as they came */
-    struct qp_rate upload_rate;    /* of the origin's taking: its turn is while the output to it is full */
-    struct qp_rate answer_rate;    /* of its giving: qp_answer_note_turn() */
+    uint64_t taken_bytes;  /* of these by the origin, when that was last looked at: qp_upload_goes_on() */
+    uint64_t answer_bytes; /* of the response's body, as they came */
+    struct qp_rate upload_rate; /* of the origin's taking: qp_upload_note_turn() */
+    struct qp_rate answer_rate; /* of its giving: qp_answer_note_turn() */
     bool request_finished;
     bool waits_for_continue;
     bool expects; /* its head says Expect: 100-continue */
@@ -130,6 +131,12 @@ bool qp_upload_is_past_replay(const struct relayed *r);
 /* Every byte that was received can be sent again. */
 bool qp_upload_is_whole(const struct relayed *r);
 void qp_upload_take(struct relayed *r, struct qp_slice piece);
+/* Looks at how much the origin has taken: true if that is more than at the look before. While what is sent lies in the kernel there may be
+ * no other sign of a slow origin's life, neither room nor an answer. */
+bool qp_upload_goes_on(struct relayed *r);
+/* Whether the upload waits for the origin alone, as its rate counts: not while the client takes nothing of an answer, which may stop the
+ * origin's reading too. */
+void qp_upload_note_turn(struct relayed *r);
 /* Sends what is kept and not sent yet, as far as the origin takes it; then lets the client go on or wait. QP_SELF_IO: the kept copy cannot be
  * read back. */
 QP_MUST_USE enum qp_result qp_upload_pump(struct relayed *r);
@@ -139,7 +146,8 @@ QP_MUST_USE enum qp_result qp_upload_pump(struct relayed *r);
 /* Sends the response's head to the client, unless the body must be seen first. */
 void qp_answer_begin(struct relayed *r);
 void qp_answer_piece(struct relayed *r, struct qp_slice piece);
-/* Whether the answer waits for the origin alone, as its rate counts: not while the client takes nothing or has not sent its whole request. */
+/* Whether the answer waits for the origin alone, as its rate counts: not while the client takes nothing or has not sent its whole request. And
+ * the same of the upload. */
 void qp_answer_note_turn(struct relayed *r);
 /* A held answer goes out after all: head and what there is of the body. */
 void qp_answer_give_held(struct relayed *r);

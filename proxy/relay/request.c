@@ -376,7 +376,8 @@ static bool is_too_slow(const struct relayed *r, struct qp_rate *rate, uint64_t 
 static void on_exchange_drained(void *owner)
 {
     struct relayed *r = owner;
-    if (!r->holding && is_too_slow(r, &r->attempt.upload_rate, r->attempt.sent_bytes)) {
+    (void)qp_upload_goes_on(r);
+    if (!r->holding && is_too_slow(r, &r->attempt.upload_rate, r->attempt.taken_bytes)) {
         give_up(r, QP_REPLY_ORIGIN_SLOW);
         return;
     }
@@ -396,6 +397,20 @@ static void on_informed(void *owner, const struct qp_message *head)
     }
 }
 
+/* At a deadline of the origin: it has said nothing, but goes on taking the upload, and gets as much time again; unless it is too slow at
+ * that. */
+static bool is_spared(struct relayed *r)
+{
+    if (!qp_upload_goes_on(r))
+        return false;
+    bool is_left = r->attempt.taken_bytes < r->attempt.sent_bytes;
+    if (is_left && is_too_slow(r, &r->attempt.upload_rate, r->attempt.taken_bytes))
+        give_up(r, QP_REPLY_ORIGIN_SLOW);
+    else
+        qp_relayed_arm_deadline(r);
+    return true;
+}
+
 static void on_send_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
@@ -404,6 +419,8 @@ static void on_send_deadline(struct relayed *r, const struct detail *d)
         if (qp_request_message(r->request)->expect_continue)
             qp_request_inform(r->request, 100, QP_SLICE_NONE, NULL);
         pump(r);
+    } else if (is_spared(r)) {
+        return;
     } else if (qp_exchange_is_full(r->attempt.exchange)) {
         qp_exchange_give_up(r->attempt.exchange);
         reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, "it stopped taking the request's body");
@@ -567,6 +584,8 @@ static void on_answer_failed(struct relayed *r, const struct detail *d)
 static void on_body_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
+    if (is_spared(r))
+        return;
     bool slow_to_take = qp_request_is_full(r->request);
     bool slow_to_send =
         !r->attempt.request_finished && !client_waits(r) && !qp_exchange_is_full(r->attempt.exchange);
@@ -600,6 +619,8 @@ static void on_stream_deadline(struct relayed *r, const struct detail *d)
 static void on_head_deadline(struct relayed *r, const struct detail *d)
 {
     (void)d;
+    if (is_spared(r))
+        return;
     qp_exchange_give_up(r->attempt.exchange);
     reply(r, QP_REPLY_ORIGIN_TIMEOUT, 0, NULL);
 }

@@ -200,6 +200,24 @@ def an_origin_that_is_slow_and_alive_is_waited_for(env):
     assert len(origin.requests) == 4
 
 
+@test("P7", limit=60)
+def an_origin_that_takes_an_upload_slowly_is_waited_for_as_long_as_it_takes(env):
+    """Kernels hold megabytes of it, and tell of room late: neither these nor what is left of them when the client is done is a silence."""
+    pieces, piece = 64, 128 << 10
+
+    def slow(conn, request):
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 10)
+        for _ in range(pieces):
+            conn.take(request, piece)
+            conn.wait(0.1)
+        conn.answer()
+    origin, proxy = plain(env, slow, timeouts={"origin_response": "2s"})
+    with proxy.connect(patience=40 * SLOWNESS) as client:
+        client.request("POST", body=b"x" * (pieces * piece))
+        assert client.response().status == 200
+    assert len(origin.requests) == 1
+
+
 # ---- many streams at once ----
 
 @test("P6", limit=40, cases={"close": "close", "cut": "cut", "reset": "reset"})

@@ -251,6 +251,24 @@ static void outlives_an_early_answer_only_if_the_request_is_finished(void **stat
     }
 }
 
+/* An origin that answers before it has read all often resets behind it, while the owner holds the answer. */
+static void does_not_fail_behind_a_whole_answer(void **state)
+{
+    struct owner owner = {0};
+    connect_to_origin(&owner);
+    qp_exchange_begin(owner.exchange, &owner_events, &owner, false);
+    qp_exchange_send_head(owner.exchange, QP_SLICE("POST / HTTP/1.1\r\n\r\n"), QP_BODY_LENGTH);
+    wire_send(origin, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno");
+    assert_true(owner_run_until(&owner, "end\n"));
+    wire_reset(origin);
+    wire_run_ms(50);
+    qp_exchange_send_body(owner.exchange, QP_SLICE("nobody reads this"));
+    wire_run_ms(50);
+    assert_false(owner_saw(&owner, "failed"));
+    assert_idle_after_release(&owner, 0);
+    owner_end(&owner);
+}
+
 static void lives_on_unused(void **state)
 {
     struct owner owner = {0};
@@ -329,6 +347,7 @@ int main(void)
         TEST(may_be_released_in_any_event),
         TEST(sends_a_body_as_it_is_framed),
         TEST(outlives_an_early_answer_only_if_the_request_is_finished),
+        TEST(does_not_fail_behind_a_whole_answer),
         TEST(lives_on_unused),
         TEST(presses_back_on_the_request),
         TEST(presses_back_on_the_response),

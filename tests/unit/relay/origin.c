@@ -106,8 +106,10 @@ void qp_exchange_send_body(struct qp_exchange *exchange, struct qp_slice piece)
     WANT(exchange->sent_bytes + piece.len <= client_of(exchange)->given);
     WANT(memcmp(piece.at, body.at + exchange->sent_bytes, piece.len) == 0);
     exchange->sent_bytes += piece.len;
-    if (world_random(4) == 0)
+    if (world_random(4) == 0) {
         exchange->is_full = true;
+        exchange->untaken_bytes = world_random(exchange->sent_bytes + 1);
+    }
 }
 
 void qp_exchange_finish_request(struct qp_exchange *exchange, const struct qp_fields *trailers)
@@ -121,6 +123,11 @@ bool qp_exchange_is_full(const struct qp_exchange *exchange)
 {
     WANT(!exchange->is_released);
     return exchange->is_full;
+}
+size_t qp_exchange_untaken_bytes(const struct qp_exchange *exchange)
+{
+    WANT(exchange->head_sent && !exchange->is_released);
+    return exchange->untaken_bytes;
 }
 void qp_exchange_pause(struct qp_exchange *exchange)
 {
@@ -327,6 +334,7 @@ void origin_drain(struct qp_exchange *exchange)
 {
     world_note("origin drained");
     exchange->is_full = false;
+    exchange->untaken_bytes = 0;
     exchange->in_event = true;
     exchange->events->drained(exchange->owner);
     leave_event(exchange);

@@ -393,6 +393,74 @@ static void a_silent_origin_is_cut_off(void **state)
     assert_false(end.finished); /* the client sees the cut */
 }
 
+/* Before the request's end and behind it. */
+static void an_origin_that_takes_the_upload_slowly_is_waited_for(void **state)
+{
+    struct client_end end = {0};
+    struct qp_request *client = post(200 * 1024, &end);
+    struct qp_exchange *exchange = next_exchange(client);
+    client_piece(client, 150 * 1024);
+    origin_fill(exchange); /* after a while: its time begins anew */
+    exchange->untaken_bytes = 100 * 1024;
+    time_fire(&client_relayed(client)->deadline);
+    client_piece(client, 50 * 1024);
+    while (exchange->sent_bytes < 200 * 1024)
+        origin_drain(exchange);
+    exchange->untaken_bytes = 10 * 1024;
+    client_end(client);
+    for (exchange->untaken_bytes = 5 * 1024; exchange->untaken_bytes > 0; exchange->untaken_bytes = 0)
+        time_fire(&client_relayed(client)->deadline);
+    time_fire(&client_relayed(client)->deadline);
+    time_fire(&client_relayed(client)->deadline);
+    assert_end(&end, 504, false, 1);
+}
+
+static void an_origin_that_takes_next_to_nothing_of_the_upload_is_cut_off(void **state)
+{
+    for (unsigned taken = 0; taken < 2; taken++) {
+        struct client_end end = {0};
+        struct qp_request *client = post(200 * 1024, &end);
+        struct qp_exchange *exchange = next_exchange(client);
+        client_piece(client, 150 * 1024);
+        origin_fill(exchange);
+        client_piece(client, 1);
+        exchange->untaken_bytes = exchange->sent_bytes - taken;
+        time_fire(&client_relayed(client)->deadline);
+        assert_end(&end, 504, false, 1);
+        assert_non_null(strstr(end.extra, taken ? "origin_slow" : "origin_timeout"));
+    }
+}
+
+static void a_client_that_takes_no_answer_does_not_make_the_origins_taking_slow(void **state)
+{
+    struct client_end end = {0};
+    struct qp_request *client = post(200 * 1024, &end);
+    struct qp_exchange *exchange = next_exchange(client);
+    origin_head(exchange, &(struct origin_spec){.status = 200, .kind = QP_BODY_LENGTH, .bytes = 20});
+    client_fill(client);
+    origin_body(exchange, 10);
+    origin_fill(exchange);
+    client_piece(client, 1000);
+    time_pass(10 * (uint64_t)world->opts.origin_response_ms);
+    origin_drain(exchange);
+    assert_false(end.ended);
+    client_gone(client, QP_NET_RESET);
+}
+
+/* The last piece of the request may come at any time: then the origin has its whole time for the rest of an answer that has begun. */
+static void the_end_of_an_upload_begins_the_origins_time_anew(void **state)
+{
+    struct client_end end = {0};
+    struct qp_request *client = post(1000, &end);
+    struct qp_exchange *exchange = next_exchange(client);
+    origin_head(exchange, &(struct origin_spec){.status = 200, .kind = QP_BODY_CHUNKED, .bytes = 10});
+    const uint64_t due_ms = client_relayed(client)->deadline.due_ms;
+    time_pass(1);
+    give_all(client);
+    assert_int_equal(client_relayed(client)->deadline.due_ms, due_ms + 1);
+    client_gone(client, QP_NET_RESET);
+}
+
 /* An upload that can be sent only once starts with a token that has some life left, */
 static void a_large_upload_asks_for_a_token_with_life(void **state)
 {
@@ -517,6 +585,10 @@ int main(void)
         STORY(an_early_answer_reaches_the_client),
         STORY(a_slow_upload_does_not_cut_an_early_answer),
         STORY(a_silent_origin_is_cut_off),
+        STORY(an_origin_that_takes_the_upload_slowly_is_waited_for),
+        STORY(an_origin_that_takes_next_to_nothing_of_the_upload_is_cut_off),
+        STORY(a_client_that_takes_no_answer_does_not_make_the_origins_taking_slow),
+        STORY(the_end_of_an_upload_begins_the_origins_time_anew),
         STORY(a_large_upload_asks_for_a_token_with_life),
         STORY(a_large_upload_goes_with_the_token_that_there_is),
         STORY(links_are_counted_one_by_one),

@@ -85,6 +85,7 @@ struct qp_exchange {
     struct relayed *owner;
     struct qp_buf head;
     size_t sent_bytes;
+    size_t untaken_bytes; /* of these */
     enum qp_body_kind kind;
     bool head_sent;
     bool request_done;
