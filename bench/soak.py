@@ -36,6 +36,7 @@ TROUBLES = ["revoke", "one", "endpoint", "restart", "revoke", "one", "revoke", "
 # Those that are tried again by themselves within seconds.
 ENDPOINT_FAULTS = ["http_500", "http_503", "garbage", "hang", "close", "http_429", "huge"]
 HEALS_WITHIN_S = 30
+EACH_WITHIN_S = 30  # kinds of trouble, after the time is over
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|qp_broken)")
 SANITIZER_ENVIRON = {"ASAN_OPTIONS": "exitcode=86:detect_leaks=1:quarantine_size_mb=4", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=86",
                      "TSAN_OPTIONS": "exitcode=86:halt_on_error=0:second_deadlock_stack=1"}
@@ -132,6 +133,7 @@ class Trouble:
         self.seen = collections.Counter()  # by stand-ins that are gone
         self.unseen_most = 0               # attempts that a killed stand-in may have got after it was last asked
         self.problems = []
+        self.had_each = asyncio.Event()  # of the kinds
 
     def note_seen(self):
         counters = self.world.counters()
@@ -163,6 +165,8 @@ class Trouble:
             number += 1
             self.counts[name] += 1
             await getattr(self, "_" + name)(dice)
+            if set(self.counts) == set(TROUBLES):
+                self.had_each.set()
 
     async def _revoke(self, _dice):
         await asyncio.to_thread(self.world.revoke_all)
@@ -353,7 +357,11 @@ async def load(given, world, wild, sampler, crowd, trouble):
     over = crowd.is_over
     side = [asyncio.ensure_future(sampler.run(over)), asyncio.ensure_future(trouble.run(over, given.dice))]
     clients = asyncio.ensure_future(crowd.run())
-    await asyncio.wait([clients, *side], timeout=given.minutes * 60, return_when=asyncio.FIRST_EXCEPTION)
+    ended, _ = await asyncio.wait([clients, *side], timeout=given.minutes * 60, return_when=asyncio.FIRST_EXCEPTION)
+    if not ended:  # a busy machine comes to the last kind of trouble late
+        each = asyncio.ensure_future(trouble.had_each.wait())
+        await asyncio.wait([each, *side], timeout=EACH_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        each.cancel()
     over.set()
     await asyncio.gather(clients, *side)
     trouble.note_seen()

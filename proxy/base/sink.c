@@ -78,7 +78,7 @@ static bool write_all(struct qp_sink *sink, enum kind kind, struct qp_slice *res
             continue;
         if (wrote <= 0)
             return false;
-        sink->is_torn = (size_t)wrote < want && rest->at[wrote - 1] != '\n';
+        sink->is_torn = rest->at[wrote - 1] != '\n';
         *rest = qp_slice(rest->at + wrote, rest->len - (size_t)wrote);
     }
     return true;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -24,10 +25,22 @@ static int open_file(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
+/* A terminal takes part of a line and has the writer wait for the rest, and so may a pipe that others write to. Opened once more it is ours alone to
+ * be non-blocking; where that cannot be (another user's), the look before each write (base/sink.h) has to do. */
+static int own_stderr(void)
+{
+    static int own_fd = NOWHERE;
+    struct stat status;
+    if (own_fd == NOWHERE && fstat(STDERR_FILENO, &status) == 0 &&
+        (S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode)))
+        own_fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return own_fd == NOWHERE ? STDERR_FILENO : own_fd;
+}
+
 static int open_log(const char *path, int *fd)
 {
     if (!is_file(path)) {
-        *fd = path ? STDERR_FILENO : NOWHERE;
+        *fd = path ? own_stderr() : NOWHERE;
         return EX_OK;
     }
     *fd = open_file(path);

@@ -71,6 +71,21 @@ static void judge_descriptor_limit(const struct daemon *daemon)
                 opts->workers, opts->account_count);
 }
 
+/* What is held before the first request stays: a ceiling that it comes near would turn all requests away for ever. */
+static int judge_memory_limit(const struct daemon *daemon)
+{
+    const unsigned long long rest_kib = qp_alloc_held_bytes() / 1024;
+    const unsigned long long limit_kib = qp_alloc_ceiling_bytes() / 1024;
+    if (limit_kib == 0 || rest_kib <= limit_kib / 2)
+        return EX_OK;
+    qp_log_error("run",
+                 "limits.memory is %llu KiB, and %llu KiB are held without any request (%u workers, %u "
+                 "accounts): set it to %llu KiB at least, or workers to fewer",
+                 limit_kib, rest_kib, daemon->control.opts.workers, daemon->control.opts.account_count,
+                 rest_kib * 2 + 2);
+    return EX_CONFIG;
+}
+
 static int claim_listener(struct daemon *daemon, unsigned i)
 {
     char error[ERROR_BYTES];
@@ -224,7 +239,9 @@ static int build(struct daemon *daemon)
     code = claim_addresses(daemon);
     if (code == EX_OK)
         code = qp_control_load(control, false);
-    return code == EX_OK ? make_workers(daemon) : code;
+    if (code == EX_OK)
+        code = make_workers(daemon);
+    return code == EX_OK ? judge_memory_limit(daemon) : code;
 }
 
 static int serve(struct daemon *daemon)

@@ -153,7 +153,7 @@ const struct qp_setting qp_settings[] = {
     SIZE("limits.origin_rate", limits.origin_rate_bytes, "64B", 1, 1 * GIB, "off", "Least bytes a second of an answer's body from the origin and of a request's body to it, averaged over timeouts.origin_response; off for event streams that say little."),
     COUNT("limits.retry_budget", limits.retry_per_cent, "20", 1, 100, "off", "So many per cent of the requests of the last 10 s may be sent again because a kept connection was dead, and 10 a second beside, per worker; off: all of them."),
     COUNT("limits.origin_connections", limits.origin_connections, "256", 1, 65535, NULL, "Most connections to the origin, per worker and account."),
-    SIZE("limits.memory", limits.memory_bytes, "1GiB", 16 * MIB, 1024 * GIB, "off", "Past so much memory in use (heap of the whole process) no new request is taken on: 503 memory_full, until less than nine tenths are."),
+    SIZE("limits.memory", limits.memory_bytes, "1GiB", 16 * MIB, 1024 * GIB, "off", "Past so much memory in use (heap of the whole process) no new request is taken on: 503 memory_full, until less than nine tenths are. At least twice what is in use at rest (some 0.3 MiB a worker)."),
 
     SIZE("replay.memory", replay.memory_bytes, "2MiB", 0, 1 * GIB, NULL, "So much of a request's body is kept in memory for a replay; more goes to a sealed temporary file."),
     SIZE("replay.memory_total", replay.memory_total_bytes, "256MiB", 0, 1024 * GIB, NULL, "The same over all requests."),

@@ -100,6 +100,18 @@ def past_the_memory_limit_nothing_new_is_taken_on_until_there_is_room(env):
     assert re.search(r" warn  memory: \d+ KiB of 16384 KiB are held: new requests are taken on again", proxy.log())
 
 
+@test("P8")
+def a_limit_that_the_workers_alone_come_near_is_refused_at_the_start(env):
+    """Else no request would ever be taken on."""
+    path = env.write("small.json", json.dumps(env.config(env.origin(), workers=64, limits={"memory": "16MiB"})))
+    code, _, words = env.run(["run", "-c", path])
+    assert code == 78, (code, words)
+    told = re.search(r"limits.memory is 16384 KiB, and \d+ KiB are held without any request \(64 workers, 1 accounts\): set it to (\d+) KiB", words)
+    assert told, words
+    proxy = env.proxy(env.origin(), workers=64, limits={"memory": told.group(1) + "KiB"})
+    assert proxy.exchange().status == 200
+
+
 @test("P5", limit=40)
 def without_memory_a_replay_copy_goes_to_its_file(env):
     origin = env.origin()
@@ -248,6 +260,27 @@ def a_reader_of_stderr_that_stops_reading_stops_nobody(env):
     reader.join(5)
     for line in b"".join(pieces).splitlines():
         assert re.match(rb"20\d\d-\d\d-\d\dT", line), "half a line: %r" % line
+
+
+@test("P7")
+def a_terminal_that_nobody_reads_stops_nobody(env):
+    """It takes part of a line and has the writer wait for the rest."""
+    origin = env.origin()
+    path = env.write("tty.json", json.dumps(env.config(origin, log={"level": "debug"}, timeouts={"drain": "1s"})))
+    master, terminal = os.openpty()
+    process = subprocess.Popen([env.places.qproxy, "run", "-c", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal,
+                               env=env.environ())
+    env.on_end(lambda: (os.close(master), os.close(terminal)))
+    env.on_end(process.wait)
+    env.on_end(process.kill)
+    address = re.match(rb"listening on (\S+):(\d+)", process.stdout.readline())
+    with env.client((address.group(1).decode(), int(address.group(2)))) as client:
+        for _ in range(800):
+            client.request()
+            assert client.response().status == 200
+    assert os.get_blocking(terminal), "it is others' too"
+    process.terminate()
+    assert process.wait(20) == 0
 
 
 @test("P8")

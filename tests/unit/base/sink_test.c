@@ -168,6 +168,28 @@ static void after_a_full_disk_the_next_line_begins_anew(void **state)
     assert_in_range(lost, 50, 199);
 }
 
+/* Longer than what a pipe takes at once: a line can end after a piece that was written in full. */
+static void a_line_of_several_pieces_that_is_cut_between_them_is_ended(void **state)
+{
+    enum { PIECE_BYTES = 4096 };
+    static char line[3 * PIECE_BYTES];
+    int ends[2];
+    struct qp_sink sink = {0};
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, 2 * PIECE_BYTES), 2 * PIECE_BYTES);
+    sink.fd = ends[1];
+    assert_false(qp_sink_write(&sink, qp_slice(line, sizeof(line))));
+    assert_int_equal(qp_sink_losses(&sink), 1);
+    assert_int_equal(drain(ends[0]), 2 * PIECE_BYTES);
+    assert_true(qp_sink_write(&sink, QP_SLICE("next\n")));
+    drain(ends[0]);
+    assert_string_equal(text, "\nnext\n");
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void a_full_device_and_a_closed_descriptor_are_reasons_too(void **state)
 {
     int full = open("/dev/full", O_WRONLY);
@@ -192,6 +214,7 @@ int main(void)
         cmocka_unit_test(nor_does_a_socket),
         cmocka_unit_test(a_block_of_access_lines_is_lost_by_whole_lines),
         cmocka_unit_test(after_a_full_disk_the_next_line_begins_anew),
+        cmocka_unit_test(a_line_of_several_pieces_that_is_cut_between_them_is_ended),
         cmocka_unit_test(a_full_device_and_a_closed_descriptor_are_reasons_too),
     };
     return cmocka_run_group_tests_name("base.sink", tests, NULL, NULL);
