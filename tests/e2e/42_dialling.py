@@ -11,21 +11,11 @@ import resource
 import socket
 import ssl
 import stat
-import subprocess
 import time
 
 import scripted_origin
 from harness import SLOWNESS, Skip, check_own_error, eventually, test
 from scripted_origin import FINE, answering
-
-LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")
-
-
-def preloadable(env, name):
-    """A library of tests/lib, compiled."""
-    library = env.path(name + ".so")
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, os.path.join(LIB, name + ".c"), "-ldl"], check=True)
-    return library
 
 
 class Names:
@@ -34,7 +24,7 @@ class Names:
     def __init__(self, env, *lines):
         self.env = env
         self.file = env.path("hosts")
-        self.environ = env.environ(LD_PRELOAD=preloadable(env, "fake_resolver"), QP_FAKE_HOSTS=self.file)
+        self.environ = env.environ(LD_PRELOAD=env.preloadable("fake_resolver"), QP_FAKE_HOSTS=self.file)
         self.become(*lines)
 
     def become(self, *lines):
@@ -330,7 +320,7 @@ def an_origin_that_has_moved_and_is_gone_is_found_within_the_request(env):
 def a_wall_clock_that_jumps_changes_nothing(env):
     """By years, both ways, and within the certificate's life: no time limit, token, kept connection or resumption depends on it."""
     clock = env.write("clock", "0\n")
-    environ = env.environ(LD_PRELOAD=preloadable(env, "fake_clock"), QP_FAKE_CLOCK=clock)
+    environ = env.environ(LD_PRELOAD=env.preloadable("fake_clock"), QP_FAKE_CLOCK=clock)
     origin = env.origin()
     proxy = env.proxy(origin, environ=environ)
     with proxy.connect() as kept:

@@ -363,6 +363,13 @@ class Env:
             environ.pop("QP_E2E_SECRET", None)  # nobody's secret here: it would stay where it is
         return self.start(["run", "-c", path], environ).wait_listening(listeners)
 
+    def preloadable(self, name):
+        """A library of tests/lib, compiled."""
+        library = self.path(name + ".so")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", name + ".c")
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        return library
+
     def run(self, arguments, environ=None, seconds=15 * SLOWNESS):
         """Runs a qproxy command to its end: (exit code, stdout, stderr), swept like everything else."""
         done = subprocess.run([self.places.qproxy] + arguments, stdin=subprocess.DEVNULL, capture_output=True,
