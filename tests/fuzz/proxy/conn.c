@@ -123,7 +123,8 @@ static void check_resend(const struct ask *ask)
     if (before->has_answer && before->given > 0 &&
         (before->status == 401 || (before->status == 417 && before->expects)))
         return;
-    if (before->spoke)
+    /* What a reset has destroyed was not heard. */
+    if (before->spoke && before->conn->end->delivered > before->said_before)
         breach("ask %u is sent again though it was answered", ask->id);
     if (!is_idempotent(ask->method))
         breach("ask %u, a %s, is sent twice", ask->id, ask->method);
@@ -138,6 +139,7 @@ static void begin_attempt(struct conn *conn, struct ask *ask, const struct wire_
     conn->ask = ask;
     conn->attempt = attempt;
     attempt->conn = conn;
+    attempt->said_before = conn->said;
     attempt->expects = wire_count(head, "Expect") > 0;
     keep_head(attempt, head);
     story("connection %u gets ask %u, attempt %u", conn->number, ask->id, ask->attempt_count);

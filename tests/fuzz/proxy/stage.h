@@ -40,9 +40,10 @@ struct attempt {
     unsigned status;
     bool until_close;
     bool has_answer;
-    bool expects; /* it asks for a 100 */
-    bool spoke;   /* any byte was said */
-    bool whole;   /* all of the answer was said, and its end too where it needs one */
+    bool expects;         /* it asks for a 100 */
+    bool spoke;           /* any byte was said */
+    uint64_t said_before; /* on its connection */
+    bool whole;           /* all of the answer was said, and its end too where it needs one */
 };
 
 /* A well-formed request. */
