@@ -418,10 +418,15 @@ static bool may_mislead(const struct conn *conn, const struct ask *ask)
 
 bool conn_may_have_misled(const struct ask *ask)
 {
-    for (unsigned i = 0; i < stage.conn_count; i++)
-        if (may_mislead(&stage.conns[i], ask))
-            return true;
-    return false;
+    bool may = false;
+
+    for (unsigned i = 0; i < stage.conn_count; i++) {
+        if (!may_mislead(&stage.conns[i], ask))
+            continue;
+        stage.conns[i].is_raw = true; /* whichever it was: what it says is nobody's from here on */
+        may = true;
+    }
+    return may;
 }
 
 void conn_end(struct conn *conn, unsigned how)
