@@ -33,6 +33,7 @@ qp_test_prerequisites
 qp_browser_prerequisites
 
 jobs=$(nproc)
+at_once=$((jobs + 1)) # many a test waits rather than works
 logs=build/run
 passed=0 failed=0
 troubles= # the logs to show at the end
@@ -74,7 +75,7 @@ units() { # units <preset> [ctest's selection...]
     shift
     begin "ctest $preset $*"
     log=$logs/ctest-$preset.log junit=$PWD/$logs/ctest-$preset.xml
-    $plain ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --output-junit "$junit" "$@" >"$log" 2>&1
+    $plain ctest --test-dir "build/$preset" -j "$at_once" --output-on-failure --output-junit "$junit" "$@" >"$log" 2>&1
     status=$?
     all=$(grep -c '<testcase ' "$junit" 2>/dev/null)
     good=$(grep -c '<testcase .*status="run"' "$junit" 2>/dev/null)
@@ -91,7 +92,7 @@ e2e() { # e2e <preset> [run.py's options...]
     begin "end-to-end tests $preset $*"
     log=$logs/e2e-$preset.log
     {
-        PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" "$@" 2>&1
+        PYTHONUNBUFFERED=1 $plain python3 tests/e2e/run.py --build "build/$preset" --jobs "$at_once" "$@" 2>&1
         echo $? >"$logs/status"
     } | tee "$log" | grep --line-buffered -v -E '^[0-9]+ passed, [0-9]+ failed'
     status=$(cat "$logs/status")
