@@ -215,6 +215,8 @@ def main():
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # A shell that starts us in the background lets us ignore it, and whom we start would inherit that.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
     if arguments.worker:
         places = harness.Places(arguments.build, os.path.join(arguments.scratch, "certs"), arguments.binary)
